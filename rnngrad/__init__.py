@@ -1,0 +1,69 @@
+"""Prove hand-derived gradients right.
+
+The names of `PUBLIC` are the whole promise to users; each is imported when it is first used.
+
+PYTEST_DONT_REWRITE: the command line has imported this package before pytest starts.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnngrad.case import Case as Case
+    from rnngrad.check.assertion import assert_gradients as assert_gradients
+    from rnngrad.check.pipeline import check as check
+    from rnngrad.errors import GradientMismatch as GradientMismatch
+    from rnngrad.errors import InvalidPair as InvalidPair
+    from rnngrad.numdiff.gradient import estimate_gradient as estimate_gradient
+    from rnngrad.pair import Pair as Pair
+    from rnngrad.pair import pair as pair
+    from rnngrad.result import Estimate as Estimate
+    from rnngrad.result import Report as Report
+    from rnngrad.result import Verdict as Verdict
+    from rnngrad.strategies import cases as cases
+    from rnngrad.strategies import gradient_test as gradient_test
+
+PUBLIC = {
+    "Case": "rnngrad.case",
+    "Estimate": "rnngrad.result",
+    "GradientMismatch": "rnngrad.errors",
+    "InvalidPair": "rnngrad.errors",
+    "Pair": "rnngrad.pair",
+    "Report": "rnngrad.result",
+    "Verdict": "rnngrad.result",
+    "assert_gradients": "rnngrad.check.assertion",
+    "cases": "rnngrad.strategies",
+    "check": "rnngrad.check.pipeline",
+    "estimate_gradient": "rnngrad.numdiff.gradient",
+    "gradient_test": "rnngrad.strategies",
+    "pair": "rnngrad.pair",
+}
+
+__all__ = sorted(PUBLIC)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that importing the package costs nothing."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'rnngrad' has no attribute {name!r}")
+    value = getattr(import_module(PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+class Package(ModuleType):
+    """Keep ``rnngrad.pair`` and ``rnngrad.check`` the functions, whatever is imported and when.
+
+    Importing a submodule binds it in its package; for these two names that would hide the function behind the
+    module that defines it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = Package

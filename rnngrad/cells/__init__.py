@@ -1,0 +1,1 @@
+"""Hand-derived cells, each a module of its own with its pairs at module level."""

@@ -1,0 +1,1 @@
+"""From a pair and a case to a report."""

@@ -1,0 +1,31 @@
+"""A check as an assertion."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rnngrad.case import Case
+from rnngrad.check.pipeline import check
+from rnngrad.check.tally import count
+from rnngrad.errors import mismatch_of
+from rnngrad.pair import Pair
+from rnngrad.result import Verdict
+
+__all__ = ["assert_gradients"]
+
+__tracebackhide__ = True
+
+
+def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
+    """Raise GradientMismatch, with the whole report as its message, where a gradient of the pair is wrong.
+
+    Takes what `check` takes. Each gradient has an exception class of its own. Where several are wrong the seed of the
+    case decides which one is raised, so that over many cases each of them is met, shrunk and reported.
+    """
+    report = check(pair, given)
+    count(report)
+    failed = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
+    if failed:
+        lead = failed[given.seed % len(failed) if isinstance(given, Case) else 0]
+        report = replace(report, lead=lead)
+        raise mismatch_of(lead)(str(report), report)

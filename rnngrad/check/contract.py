@@ -1,0 +1,140 @@
+"""The protocol around a backward pass: what must hold before any number is compared.
+
+The harness depends on nobody's good behaviour: forward and backward get copies, and what they return is looked at
+before it is used. Misuse of the pair raises InvalidPair with the case that caused it; what is wrong with one
+gradient is a Finding.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.errors import InvalidPair
+from rnngrad.pair import Pair
+from rnngrad.result import Finding, Verdict
+
+__all__ = ["call", "checked_gradient", "checked_inputs", "checked_outputs", "differentiated", "first_bad"]
+
+__tracebackhide__ = True
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def checked_inputs(pair: Pair, given: Mapping[str, Any]) -> Arrays:
+    """Return given inputs as arrays, floating ones in float64; raise InvalidPair where one is no real array."""
+    arrays = {}
+    for name, value in pair.arrays(given).items():
+        array = real_array(value)
+        if array is None:
+            raise InvalidPair(f"input {name} of {pair.name} is {described(value)}, expected an array of real numbers")
+        if array.dtype.kind == "f":
+            array = array.astype(np.float64)
+            if not np.isfinite(array).all():
+                index = first_bad(array)
+                raise InvalidPair(
+                    f"input {at(name, index)} of {pair.name} is {array[index]}; gradients need finite inputs"
+                )
+        arrays[name] = array
+    return arrays
+
+
+def differentiated(pair: Pair, inputs: Arrays) -> list[str]:
+    """Return the names of the inputs to differentiate; raise InvalidPair where there are none."""
+    floating = [name for name, array in inputs.items() if array.dtype.kind == "f"]
+    wanted = floating if pair.wrt is None else list(pair.wrt)
+    unfit = [name for name in wanted if name not in floating]
+    if unfit or not wanted:
+        kinds = ", ".join(f"{name} {array.dtype}" for name, array in inputs.items())
+        what = f"{unfit} cannot be differentiated" if unfit else "no input can be differentiated"
+        raise InvalidPair(f"{what} in {pair.name}; only floating-point inputs can, and these are {kinds}")
+    return wanted
+
+
+def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call forward or backward; an exception of theirs becomes InvalidPair with the case that caused it."""
+    try:
+        return function(*arguments)
+    except InvalidPair as error:
+        raise InvalidPair(f"{error}\n    in {role} of {pair.name} at {where}") from error.__cause__
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise InvalidPair(
+            f"{role} of {pair.name} raised {type(error).__name__}: {error}\n"
+            f"    at {frame.filename}:{frame.lineno} in {frame.name}\n    with {where}"
+        ) from error
+
+
+def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
+    """Return copies of the outputs of forward in float64; raise InvalidPair where one is no finite real array."""
+    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping)):
+        raise InvalidPair(f"forward of {pair.name} returned {described(returned)}, expected (dict of outputs, cache)")
+    outputs = {}
+    for name, value in returned[0].items():
+        array = real_array(value)
+        if array is None or array.dtype.kind != "f":
+            raise InvalidPair(
+                f"output {name} of {pair.name} is {described(value)}, expected an array of floating-point numbers"
+                f"\n    with {where}"
+            )
+        array = array.astype(np.float64)
+        if not np.isfinite(array).all():
+            index = first_bad(array)
+            raise InvalidPair(f"forward of {pair.name} returned {array[index]} at {at(name, index)}\n    with {where}")
+        outputs[name] = array
+    if not outputs:
+        raise InvalidPair(f"forward of {pair.name} returned no output")
+    return outputs
+
+
+def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | Finding:
+    """Return one claimed gradient as an array, or the finding that says why it is none."""
+    key = pair.claim(name)
+
+    def fail(kind: str, message: str) -> Finding:
+        return Finding(Verdict.FAIL, kind, name, message)
+
+    if value is None:
+        return fail("none", f"{name}: backward returned None for {key}, expected an array of shape {shape}")
+    array = None if isinstance(value, list | tuple) else real_array(value)
+    if array is None or (array.dtype.kind != "f" and not isinstance(value, int)):
+        return fail("type", f"{name}: backward returned {described(value)} for {key}, expected a floating-point array")
+    if array.shape != shape:
+        return fail("shape", f"{name}: {key} has shape {array.shape}, expected {shape}, the shape of {name}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        index = first_bad(array)
+        return fail("finite", f"{at(name, index)}: backward returned {array[index]}, expected a finite number")
+    return array
+
+
+def real_array(value: Any) -> NDArray[Any] | None:
+    """Return a value as an array of real numbers or booleans, or None where it is none."""
+    if isinstance(value, str | bytes | Mapping) or value is None:
+        return None
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return array if array.dtype.kind in "fiub" else None
+
+
+def described(value: Any) -> str:
+    """Say in words what a value is."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"an array of dtype {value.dtype}"
+    if value is None:
+        return "None"
+    return f"a {type(value).__name__}"
+
+
+def first_bad(array: NDArray[Any]) -> tuple[int, ...]:
+    """Return the index of the first entry that is not finite."""
+    return tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+
+
+def at(name: str, index: tuple[int, ...]) -> str:
+    """Write an entry of an array: ``W[0, 1]``, or the name alone for a scalar."""
+    return f"{name}[{', '.join(map(str, index))}]" if index else name

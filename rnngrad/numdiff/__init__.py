@@ -1,0 +1,1 @@
+"""Numerical derivatives that know their own error; everything here works on flat vectors."""

@@ -1,0 +1,163 @@
+"""The adaptive ladder: central differences at steps that shrink or grow while it helps.
+
+Every line starts with three steps, h_0 = scale / 32 downwards. From the best cell of its tableau it goes on: a
+smaller step where truncation dominates, a larger one where rounding does, a jump far down where nothing has converged
+yet (a kink or a pole nearby, a wrong scale). It stops at the target, or when neither way helps.
+All lines advance together, so that the arithmetic is done on arrays and only the function is called one by one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.numdiff.sample import Lines, sample
+from rnngrad.numdiff.tableau import Cell, best_cell
+from rnngrad.result import Estimate
+from rnngrad.tree import Vector
+
+__all__ = ["climb"]
+
+FIRST = 2.0**-5  # the first step, relative to the scale of the line
+START = 3  # steps in the first window: the least that shows two corrections
+WIDTH = 6  # steps in a window: a higher order than 5 never had the smallest bar
+UP = 7  # how often the step may grow: to 4 times the scale
+DOWN = 46  # how often it may shrink: to an ulp of the scale
+JUMP = 3  # steps skipped by a jump
+CONVERGED = 1e-2  # relative bar above which a window counts as unconverged
+STRIKES = 2  # steps without a better bar before a line is given up
+
+
+@dataclass
+class Climb:
+    """The state of all lines: samples of the current window, and the best cell met so far.
+
+    ``level`` is the position of the window's first step on the ladder, ``filled`` how many steps it holds.
+    """
+
+    slope: NDArray[np.float64]
+    bend: NDArray[np.float64]
+    level: NDArray[np.intp]
+    filled: NDArray[np.intp]
+    best: NDArray[np.float64]  # rows: value, bar, jump, step
+    strikes: NDArray[np.intp]
+    blocked: NDArray[np.bool_]  # no larger step: the last one up was not finite
+    active: NDArray[np.bool_]
+    evaluations: int = 0
+
+
+def climb(lines: Lines, sigma: float, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST) -> Estimate:
+    """Estimate the derivative along every line to a relative bar of ``target``, or as far as rounding lets it.
+
+    sigma is the noise of <v, f>; ``first`` is the first step relative to each line's scale. The target is relative to
+    the derivative itself, or to a hundredth of the root mean square of its group where that is larger.
+    """
+    n = lines.count
+    state = Climb(
+        slope=np.full((n, WIDTH), np.nan),
+        bend=np.full((n, WIDTH), np.nan),
+        level=np.zeros(n, np.intp),
+        filled=np.zeros(n, np.intp),
+        best=np.array([np.full(n, np.nan), np.full(n, np.inf), np.zeros(n), np.full(n, np.nan)]),
+        strikes=np.zeros(n, np.intp),
+        blocked=np.zeros(n, bool),
+        active=np.ones(n, bool),
+    )
+    steps = lines.scale * first
+    everything = np.arange(n)
+    for _ in range(START):
+        append(state, lines, everything, steps, ratio)
+    reference = np.zeros(n)
+    started = False
+    while state.active.any():
+        rows = np.flatnonzero(state.active)
+        cell = best_cell(state.slope[rows], state.bend[rows], steps[rows] / ratio ** state.level[rows], sigma, ratio)
+        keep_better(state, rows, cell)
+        if not started:
+            reference = 0.01 * group_size(state.best, lines.group)
+            started = True
+        advance(state, lines, rows, cell, steps, ratio, target * np.fmax(np.abs(state.best[0]), reference)[rows])
+    return Estimate(state.best[0], state.best[1], state.best[2], state.best[3], state.evaluations)
+
+
+def keep_better(state: Climb, rows: NDArray[np.intp], cell: Cell) -> None:
+    """Keep the cells that are better than all before; a line that got none gets a strike."""
+    bar = cell.bar
+    better = bar < state.best[1, rows]
+    clearly = bar < 0.5 * state.best[1, rows]
+    state.strikes[rows] = np.where(clearly, 0, state.strikes[rows] + 1)
+    found = rows[better]
+    state.best[:, found] = np.array([cell.value, bar, cell.jump, cell.step])[:, better]
+
+
+def advance(
+    state: Climb,
+    lines: Lines,
+    rows: NDArray[np.intp],
+    cell: Cell,
+    steps: Vector,
+    ratio: float,
+    goal: Vector,
+) -> None:
+    """Take every active line one step on: down, up or far down; or stop it."""
+    size = np.fmax(np.abs(cell.value), goal)
+    unconverged = ~(cell.bar <= CONVERGED * size) & ~(cell.rounding > CONVERGED * size) | ~np.isfinite(cell.bar)
+    too_coarse = cell.truncation + cell.kink > cell.rounding
+    deepest = state.level[rows] + state.filled[rows] - 1
+    finished = state.best[1, rows] <= goal
+    given_up = (state.strikes[rows] >= STRIKES) & ~unconverged
+    exhausted = np.where(unconverged | too_coarse, deepest >= DOWN, (state.level[rows] <= -UP) | state.blocked[rows])
+    stop = finished | given_up | exhausted
+    state.active[rows[stop]] = False
+    go = ~stop
+    jumping, down, up = (
+        rows[go & choice] for choice in (unconverged, ~unconverged & too_coarse, ~unconverged & ~too_coarse)
+    )
+    if len(jumping):
+        state.level[jumping] += state.filled[jumping] + JUMP
+        state.filled[jumping] = 0
+        state.slope[jumping] = state.bend[jumping] = np.nan
+        for _ in range(START):
+            append(state, lines, jumping, steps, ratio)
+    if len(down):
+        append(state, lines, down, steps, ratio)
+    if len(up):
+        prepend(state, lines, up, steps, ratio)
+
+
+def append(state: Climb, lines: Lines, rows: NDArray[np.intp], steps: Vector, ratio: float) -> None:
+    """Sample the next smaller step; the window drops its largest one where it is full."""
+    crowded = rows[state.filled[rows] == WIDTH]
+    for table in (state.slope, state.bend):
+        table[crowded, :-1] = table[crowded, 1:]
+    state.level[crowded] += 1
+    state.filled[crowded] -= 1
+    column = state.filled[rows]
+    put(state, lines, rows, column, steps[rows] / ratio ** (state.level[rows] + column))
+    state.filled[rows] += 1
+
+
+def prepend(state: Climb, lines: Lines, rows: NDArray[np.intp], steps: Vector, ratio: float) -> None:
+    """Sample the next larger step; the window drops its smallest one where it is full."""
+    for table in (state.slope, state.bend):
+        table[rows, 1:] = table[rows, :-1]
+    state.level[rows] -= 1
+    put(state, lines, rows, np.zeros(len(rows), np.intp), steps[rows] / ratio ** state.level[rows])
+    state.filled[rows] = np.minimum(state.filled[rows] + 1, WIDTH)
+    state.blocked[rows] = np.isnan(state.slope[rows, 0])
+
+
+def put(state: Climb, lines: Lines, rows: NDArray[np.intp], column: NDArray[np.intp], steps: Vector) -> None:
+    """Sample the lines in ``rows`` at the given steps, into the given columns."""
+    state.slope[rows, column], state.bend[rows, column] = sample(lines, rows, steps)
+    state.evaluations += 2 * len(rows)
+
+
+def group_size(best: NDArray[np.float64], group: NDArray[np.intp]) -> Vector:
+    """Return for each line the root mean square of the converged values of its group."""
+    value, bar = best[:2]
+    usable = bar <= CONVERGED * np.abs(value)
+    groups = group.max(initial=0) + 1
+    squares = np.bincount(group[usable], value[usable] ** 2, minlength=groups)
+    counts = np.bincount(group[usable], minlength=groups)
+    return np.asarray(np.sqrt(squares / np.maximum(counts, 1))[group])

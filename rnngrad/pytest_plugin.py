@@ -1,0 +1,181 @@
+"""The pytest plugin: it counts what checks decided, ends the run with a table, and collects pairs for `rnngrad check`.
+
+It is loaded by every pytest run of its environment, so it imports neither numpy nor hypothesis until a check runs.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnngrad.check.tally import collecting
+
+__all__: list[str] = []
+
+PROPERTY = "rnngrad"  # the key of the tallies among a report's user properties
+OWN_PROFILES = ("dev", "ci", "explore")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that `rnngrad check` sets."""
+    group = parser.getgroup("rnngrad", "gradient checking")
+    group.addoption("--rnngrad-check", action="store_true", help="collect module-level pairs instead of tests")
+    group.addoption("--rnngrad-case", metavar="CASE", help="with --rnngrad-check: check this one case only")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the asked Hypothesis profile where it is one of ours, and find the targets of `rnngrad check`."""
+    profile = config.getoption("--hypothesis-profile", default=None)
+    if profile in OWN_PROFILES:
+        register_unless_known(profile)
+    if config.getoption("--rnngrad-check"):
+        given = config.args_source is config.ArgsSource.ARGS
+        config.args = [located(target) for target in config.args] if given else [located("rnngrad.cells")]
+
+
+def register_unless_known(profile: str) -> None:
+    """Register one of our profiles where nobody has registered that name."""
+    from hypothesis import settings
+    from hypothesis.errors import InvalidArgument
+
+    try:
+        settings.get_profile(profile)
+    except InvalidArgument:
+        from rnngrad.strategies import register_profiles
+
+        register_profiles(profile)
+
+
+def located(target: str) -> str:
+    """Return a target with a dotted module name replaced by its file or folder."""
+    name, *rest = target.split("::")
+    if Path(name).exists() or not all(part.isidentifier() for part in name.split(".")):
+        return target
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:
+        return target
+    if spec is None or spec.origin is None:
+        return target
+    origin = Path(spec.origin)
+    return "::".join([str(origin.parent if origin.name == "__init__.py" else origin), *rest])
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect the pairs of a module, not its tests, under `rnngrad check`."""
+    if not parent.config.getoption("--rnngrad-check"):
+        return None
+    module: pytest.Module = PairModule.from_parent(parent, path=module_path)
+    return module
+
+
+class PairModule(pytest.Module):
+    """A module whose items are its module-level pairs."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item for each pair; a module named as a target must hold one."""
+        from rnngrad.pair import Pair
+
+        found = [(name, value) for name, value in vars(self.obj).items() if isinstance(value, Pair)]
+        if not found and self.session.isinitpath(self.path):
+            raise self.CollectError(
+                f"{self.path.name} holds no pair: expected a module-level name bound to rg.pair(...) or rg.Pair(...)"
+            )
+        seen = self.session.stash.setdefault(SEEN, set())
+        for name, pair in found:
+            if id(pair) not in seen:
+                seen.add(id(pair))
+                yield PairItem.from_parent(self, name=name, pair=pair)
+
+
+SEEN = pytest.StashKey[set[int]]()
+
+
+class PairItem(pytest.Item):
+    """A pair as a test: a drawn run over many cases, or the one case that was asked for."""
+
+    def __init__(self, *, pair: Any, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.pair = pair
+
+    def runtest(self) -> None:
+        """Check the pair."""
+        case = self.config.getoption("--rnngrad-case")
+        if case is None:
+            from rnngrad.strategies import gradient_test
+
+            gradient_test(self.pair)()
+        else:
+            self.replay(case)
+
+    def replay(self, text: str) -> None:
+        """Check the one case, and show its report also where nothing is wrong."""
+        from rnngrad.case import parse_case
+        from rnngrad.check.assertion import assert_gradients
+        from rnngrad.check.pipeline import check
+
+        case = parse_case(text)
+        assert_gradients(self.pair, case)
+        self.add_report_section("call", "report", str(check(self.pair, case)))
+        self.user_properties.append(("rnngrad_report", str(check(self.pair, case))))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
+        """Show a finding in its own words, without a traceback of ours."""
+        return in_words(excinfo.value) or super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Name the item by its variable."""
+        return self.path, None, self.name
+
+
+def in_words(error: BaseException) -> str | None:
+    """Return the message of our own exceptions, or of a group of them; None for anybody else's."""
+    from rnngrad.errors import GradientMismatch, InvalidPair
+
+    errors = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    if not all(isinstance(one, GradientMismatch | InvalidPair) for one in errors):
+        return None
+    return "\n\n".join(f"{type(one).__name__}: {one}" for one in errors)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Show a test made by `gradient_test` in words too: it has no line of the user's to show."""
+    report = yield
+    if call.excinfo is not None and hasattr(getattr(item, "obj", None), "rnngrad_pair"):
+        report.longrepr = in_words(call.excinfo.value) or report.longrepr
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Count the checks that a test makes; the counts travel with its report."""
+    with collecting() as tallies:
+        try:
+            return (yield)
+        finally:
+            item.user_properties.extend((PROPERTY, tally) for tally in tallies.values())
+
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """End the run with the table of what was decided, and write it where GitHub shows it."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    found = [(key, value) for report in reports for key, value in getattr(report, "user_properties", [])]
+    for text in (value for key, value in found if key == "rnngrad_report"):
+        terminalreporter.write_line(text)
+    tallies = [value for key, value in found if key == PROPERTY]
+    if not tallies:
+        return
+    from rnngrad.report import summary
+
+    terminalreporter.section("gradients", sep="-")
+    terminalreporter.write_line(summary.text(tallies))
+    target = os.environ.get("GITHUB_STEP_SUMMARY")
+    if target:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(summary.markdown(tallies))

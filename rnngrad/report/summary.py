@@ -1,0 +1,52 @@
+"""The table that ends a run: for each gradient how many examples were decided, how well, and on which shapes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rnngrad.report.numbers import bar, value
+from rnngrad.report.table import columns
+
+__all__ = ["markdown", "text"]
+
+HEADER = ("gradient", "decided", "inconclusive", "failed", "error/bar", "would have seen")
+
+
+def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of one gradient."""
+    decided = row["pass"] + row["FAIL"]
+    numbers = (value(row["ratio"], 2), bar(row["resolution"]))
+    return (name, str(decided), str(row["inconclusive"]), str(row["FAIL"]), *numbers)
+
+
+def rows(tally: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the header and a row for each gradient of a pair."""
+    return [HEADER, *(cells(name, row) for name, row in tally["gradients"].items())]
+
+
+def subject(tally: Mapping[str, Any]) -> str:
+    """Name the pair, its examples, their cost, and the shapes that were seen."""
+    spans = ", ".join(span(dim, *sizes) for dim, sizes in tally["sizes"].items())
+    each = value(tally["evaluations"] / max(tally["examples"], 1), 3)
+    parts = [f"pair {tally['pair']}", f"{tally['examples']} examples", f"{each} forward passes each", spans]
+    return "    ".join(part for part in parts if part)
+
+
+def span(dim: str, low: Any, high: Any) -> str:
+    """Write the sizes of a dim that were seen."""
+    return f"{dim} {low}" if low == high else f"{dim} {low}-{high}"
+
+
+def text(tallies: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table for each pair as aligned text."""
+    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally))]) for tally in tallies)
+
+
+def markdown(tallies: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table for each pair as Markdown."""
+    return "\n".join(f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+
+
+def marked(table: list[tuple[str, ...]]) -> str:
+    """Write rows as a Markdown table."""
+    header, *body = table
+    return "".join(f"| {' | '.join(row)} |\n" for row in [header, ("---",) * len(header), *body])

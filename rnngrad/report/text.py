@@ -1,0 +1,69 @@
+"""A report as text for the terminal: the headline first, then the table, then how to run it again."""
+
+from rnngrad.report.numbers import bar, pairwise, value
+from rnngrad.report.table import columns
+from rnngrad.result import GradientResult, Report, Verdict
+
+__all__ = ["HEADER", "cells", "headline", "render", "subject"]
+
+HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
+
+
+def render(report: Report) -> str:
+    """Return the report as lines of text."""
+    lines = [headline(report), "", subject(report), *columns([HEADER, *map(cells, report.gradients)])]
+    wrong = [gradient for gradient in report.gradients if gradient.wrong]
+    lines += [f"wrong      {gradient.wrong} of {gradient.size} entries of {gradient.name}" for gradient in wrong]
+    remarks = [finding.message for gradient in report.gradients for finding in gradient.findings]
+    remarks = [remark for remark in remarks if remark != lines[0]]
+    lines += [f"finding    {remark}" for remark in remarks]
+    lines += [f"note       {note}" for note in report.notes]
+    return "\n".join([*lines, f"replay     {report.replay}"])
+
+
+def headline(report: Report) -> str:
+    """Say the worst thing in one line: which gradient, where, both values, the bar."""
+    if report.verdict is Verdict.PASS or report.lead is None:
+        return f"{report.pair}: {'every gradient is right' if report.gradients else 'no gradient was judged'}"
+    lead = report[report.lead]
+    if lead.findings:
+        return lead.findings[0].message
+    claimed, numeric = shown(lead)
+    wrong = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
+    others = [name for name in wrong if name != lead.name]
+    also = f"; also wrong: {', '.join(others)}" if others else ""
+    return f"{lead.name}{index(lead)}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}{also}"
+
+
+def subject(report: Report) -> str:
+    """Name the pair, the case and the cost."""
+    case = report.case or "the given arrays"
+    cost = f"{report.evaluations} forward passes, {report.method}"
+    return f"pair {report.pair}    case {case}\n{cost}"
+
+
+def cells(gradient: GradientResult) -> tuple[str, ...]:
+    """Return the cells of one gradient in the table."""
+    if gradient.backward is None or gradient.numeric is None:
+        return (gradient.name, gradient.verdict.value, "", "" if gradient.size else "no entries", "", "", "")
+    claimed, numeric = shown(gradient)
+    return (
+        gradient.name,
+        gradient.verdict.value,
+        index(gradient),
+        claimed,
+        f"{numeric} ± {bar(gradient.bar or 0.0)}",
+        bar(gradient.error or 0.0),
+        bar(gradient.resolution or 0.0),
+    )
+
+
+def shown(gradient: GradientResult) -> tuple[str, str]:
+    """Write the claimed and the numerical value: enough digits to tell them apart where they differ."""
+    left, right = float(gradient.backward or 0.0), float(gradient.numeric or 0.0)
+    return pairwise(left, right) if gradient.verdict is Verdict.FAIL else (value(left), value(right))
+
+
+def index(gradient: GradientResult) -> str:
+    """Write the index of the worst entry."""
+    return f"[{', '.join(map(str, gradient.worst_index))}]" if gradient.worst_index else ""

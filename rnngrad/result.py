@@ -1,0 +1,126 @@
+"""What a check found out, as frozen values: no arithmetic, no layout.
+
+Renderers turn a Report into text, JSON or HTML; the three methods that call them are the only imports in this
+project that point upwards, and are made when called.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Estimate", "Finding", "GradientResult", "Report", "Verdict"]
+
+
+class Verdict(Enum):
+    """What can be said of a gradient, the worse the later."""
+
+    PASS = "pass"
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Numerical derivatives, each with a bound on its own error.
+
+    ``value``, ``bar``, ``jump`` and ``step`` have one entry for each derivative: the estimate, its error bar,
+    the slope on the right minus the slope on the left (0 where the function is smooth), and the smallest step
+    that the estimate rests on. An entry is nan, and its bar infinite, where no step gave finite values.
+    ``evaluations`` counts the function evaluations spent on all of them together.
+    """
+
+    value: NDArray[np.float64]
+    bar: NDArray[np.float64]
+    jump: NDArray[np.float64]
+    step: NDArray[np.float64]
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about."""
+
+    verdict: Verdict
+    kind: str
+    gradient: str
+    message: str
+
+
+@dataclass(frozen=True)
+class GradientResult:
+    """The verdict on the gradient of one input.
+
+    The numbers are those of the worst entry, which is the one with the largest error over its bar: the claimed
+    value (``backward``), the numerical one and its bar, and how far they are apart. ``resolution`` is the smallest
+    error that would have been seen in any entry, ``wrong`` the number of wrong entries, of ``size``.
+    All are None where no number was compared; ``findings`` then says why.
+    """
+
+    name: str
+    verdict: Verdict
+    shape: tuple[int, ...]
+    findings: tuple[Finding, ...] = ()
+    worst_index: tuple[int, ...] | None = None
+    backward: float | None = None
+    numeric: float | None = None
+    bar: float | None = None
+    error: float | None = None
+    ratio: float | None = None
+    resolution: float | None = None
+    wrong: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return the number of entries."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one check found out.
+
+    ``case`` is the case as text, or None where arrays were given; ``sizes`` are its dims; ``method`` says in words
+    how the numerical derivatives were taken, and ``evaluations`` how many forward passes they took; ``notes`` are
+    remarks that change no verdict; ``replay`` is the command, or the call, that runs this very check again; ``lead``
+    is the gradient that the headline is about, the first of those with the worst verdict.
+    """
+
+    pair: str
+    case: str | None
+    sizes: dict[str, Any]
+    verdict: Verdict
+    gradients: tuple[GradientResult, ...]
+    evaluations: int
+    method: str
+    replay: str
+    lead: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> GradientResult:
+        """Return the result for one input."""
+        for gradient in self.gradients:
+            if gradient.name == name:
+                return gradient
+        raise KeyError(f"no gradient of {name!r} in this report; it has {[g.name for g in self.gradients]}")
+
+    def __str__(self) -> str:
+        from rnngrad.report import text
+
+        return text.render(self)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        from rnngrad.report import json
+
+        return json.render(self)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one self-contained HTML page."""
+        from rnngrad.report import html
+
+        Path(path).write_text(html.render(self), encoding="utf-8")

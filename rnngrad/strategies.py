@@ -1,0 +1,143 @@
+"""Hypothesis draws the cases. This is the only module that imports it.
+
+A case is drawn in this order: a size for each dim, a fill for each input, one scale, one seed. The simplest value
+of each comes first, so a failure shrinks to the smallest sizes, full arrays, scale 1 and seed 0, which is one short
+line. Values are not drawn by Hypothesis: a thousand independent floats neither vary enough nor shrink.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from rnngrad.case import Case
+from rnngrad.check.assertion import assert_gradients
+from rnngrad.errors import InvalidPair
+from rnngrad.pair import Pair
+from rnngrad.spec import Axis, Shape, dim_names
+
+__all__ = ["PROFILES", "cases", "gradient_test", "register_profiles"]
+
+__tracebackhide__ = True
+
+LARGEST = 6  # sizes are drawn from 1 to 6: enough to tell every dim of a cell from every other
+GROUP_AXES = 2  # a group of axes is drawn with 0, 1 or 2 axes
+GROUP_SIZE = 3
+LARGE_SEED = 2**32 - 1
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "dev": {"deadline": None},
+    "ci": {"deadline": None, "derandomize": True, "database": None, "print_blob": True},
+    "explore": {"deadline": None, "derandomize": False, "max_examples": 2000},
+}
+
+
+def register_profiles(*names: str) -> None:
+    """Register Hypothesis profiles of this project, all of them by default, and load none."""
+    for name in names or PROFILES:
+        settings.register_profile(name, settings(settings.get_profile("default"), **PROFILES[name]))
+
+
+@st.composite
+def cases(draw: Callable[[Any], Any], pair: Pair, dims: Mapping[str, Any] | None = None) -> Case:
+    """Draw cases of a pair.
+
+    dims: for some dims the sizes to draw from, as ``(low, high)``, or one size; a low of 0 asks for empty axes too.
+        By default sizes run from 1 to 6, mostly all different. For a group such as ``*batch`` a tuple is its one size.
+    """
+    fixed, spans, groups = drawn_dims(pair, dims or {})
+    sizes: dict[str, Any] = dict(fixed)
+    sizes |= draw_sizes(draw, spans)
+    for name in groups:
+        sizes[name] = tuple(draw(st.lists(st.integers(1, GROUP_SIZE), max_size=GROUP_AXES)))
+    fills = {name: draw(FILL) for name in pair.shapes}
+    ordered = {name: sizes[name] for name in dim_names(pair.shapes.values())}
+    return Case(fills=fills, scale=2.0 ** draw(SCALE), seed=draw(SEED), **ordered)
+
+
+FILL = st.sampled_from(["full"] * 8 + ["zeros", "one-hot"])
+SCALE = st.sampled_from([0, 1, -1, 2, -2, 3, -3, 4, -4])
+SEED = st.integers(0, LARGE_SEED)
+MIXED = st.integers(0, 3)  # one case in four may repeat a size
+
+
+def draw_sizes(draw: Callable[[Any], Any], spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Draw a size for each dim, all different in most cases: what mixes two dims up is hidden where they are equal."""
+    distinct = draw(MIXED) > 0
+    sizes: dict[str, int] = {}
+    for name, (low, high) in spans.items():
+        free = [size for size in range(low, high + 1) if size not in sizes.values()] if high - low < 64 else []
+        sizes[name] = draw(st.sampled_from(free)) if distinct and free else draw(st.integers(low, high))
+    return sizes
+
+
+def drawn_dims(pair: Pair, dims: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[int, int]], list[str]]:
+    """Sort the dims of a pair into those with one size, those with a span of sizes, and groups of axes."""
+    if not isinstance(pair, Pair) or not pair.shapes:
+        raise InvalidPair(f"cases are drawn from declared shapes; {pair!r} declares no inputs")
+    known = dim_names(pair.shapes.values())
+    unknown = [name for name in dims if name not in known]
+    if unknown:
+        raise InvalidPair(f"dims names {unknown}; the dims of {pair.name} are {list(known)}")
+    fixed: dict[str, Any] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    groups: list[str] = []
+    for name, is_group in known.items():
+        asked = dims.get(name)
+        if is_group:
+            groups.append(name) if asked is None else fixed.__setitem__(name, tuple(asked))
+        elif isinstance(asked, int):
+            fixed[name] = asked
+        else:
+            spans[name] = checked_span(name, asked, smallest(name, pair.shapes))
+    return fixed, spans, groups
+
+
+def checked_span(name: str, asked: Any, least: int) -> tuple[int, int]:
+    """Return the sizes to draw from; raise InvalidPair where they are no span."""
+    if asked is None:
+        return least, least + LARGEST - 1
+    if not isinstance(asked, tuple | list) or len(asked) != 2 or not 0 <= asked[0] <= asked[1]:
+        raise InvalidPair(f"dims={{{name!r}: {asked!r}}}; expected (low, high) with 0 <= low <= high, or one size")
+    return int(asked[0]), int(asked[1])
+
+
+def smallest(name: str, shapes: Mapping[str, Shape]) -> int:
+    """Return the least size of a dim with which no axis is empty, whatever the others."""
+    axes = [axis for shape in shapes.values() for axis in shape.axes if isinstance(axis, Axis)]
+    return max([1, *(1 - axis.constant for axis in axes if name in dict(axis.terms))])
+
+
+def gradient_test(
+    pair: Pair, *, dims: Mapping[str, Any] | None = None, settings: settings | None = None
+) -> Callable[[], None]:
+    """Return a Hypothesis test of every gradient of a pair, which pytest collects under the name it is given.
+
+    dims is that of `cases`; settings are Hypothesis', by default those of the profile that is loaded, without a
+    deadline.
+    """
+    drawn_dims(pair, dims or {})  # a bad declaration is told where the test is made, not where it runs
+
+    def test(case: Case) -> None:
+        __tracebackhide__ = True
+        assert_gradients(pair, case)
+
+    test.__name__ = test.__qualname__ = f"test_{pair.name}"
+    test.__doc__ = f"Check the gradients of {pair.name} on drawn cases."
+    test.__module__ = pair.module
+    key = f"{pair.module}:{pair.name}:{dict(pair.inputs or {})}:{dims}"
+    test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
+    property_test = plain(settings)(given(cases(pair, dims=dims))(test))
+    property_test.rnngrad_pair = pair  # type: ignore[attr-defined]
+    return property_test
+
+
+def plain(chosen: settings | None) -> settings:
+    """Return settings without a deadline, since the first example pays for the imports, and without the explain phase.
+
+    That phase traces lines, slowly, to find the one that is to blame; the report has found it already.
+    """
+    if chosen is not None:
+        return chosen
+    return settings(deadline=None, phases=[phase for phase in settings().phases if phase is not Phase.explain])

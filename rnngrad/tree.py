@@ -1,0 +1,63 @@
+"""Nested arrays <-> named leaves <-> flat vector.
+
+A tree is an array, or a dict, tuple or list of trees. A leaf's path is the tuple of keys that leads to it;
+its name is the last key where that is unique in the tree, else the whole path joined by dots.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Path", "Vector", "leaf_names", "leaves", "pack", "rebuild", "unpack"]
+
+Path = tuple[str, ...]
+Vector = NDArray[np.float64]
+
+
+def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each leaf of a tree with its path, in the order of the tree."""
+    if isinstance(tree, Mapping):
+        for key, child in tree.items():
+            yield from leaves(child, (*path, str(key)))
+    elif isinstance(tree, tuple | list):
+        for position, child in enumerate(tree):
+            yield from leaves(child, (*path, str(position)))
+    else:
+        yield path, tree
+
+
+def leaf_names(paths: Sequence[Path]) -> list[str]:
+    """Name each path by its last key, or by the whole path where the last key is not unique."""
+    last = Counter(path[-1] for path in paths)
+    return [path[-1] if last[path[-1]] == 1 else ".".join(path) for path in paths]
+
+
+def rebuild(tree: Any, values: Iterator[Any]) -> Any:
+    """Return a tree of the same nesting, its leaves taken from ``values`` in order."""
+    if isinstance(tree, dict):
+        return {key: rebuild(child, values) for key, child in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)([rebuild(child, values) for child in tree])
+    return next(values)
+
+
+def pack(arrays: Sequence[NDArray[Any]]) -> Vector:
+    """Join arrays into one float64 vector, a copy."""
+    if not arrays:
+        return np.empty(0)
+    return np.concatenate([np.ravel(array) for array in arrays], dtype=np.float64)
+
+
+def unpack(vector: Vector, shapes: Sequence[tuple[int, ...]]) -> list[Vector]:
+    """Split a vector into arrays of the given shapes; they are views of it."""
+    parts = []
+    start = 0
+    for shape in shapes:
+        stop = start + prod(shape)
+        parts.append(vector[start:stop].reshape(shape))
+        start = stop
+    return parts
