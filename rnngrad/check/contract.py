@@ -98,7 +98,7 @@ def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) 
 
     if value is None:
         return fail("none", f"{name}: backward returned None for {key}, expected an array of shape {shape}")
-    array = None if isinstance(value, list | tuple) else real_array(value)
+    array = real_array(value)
     if array is None or (array.dtype.kind != "f" and not isinstance(value, int)):
         return fail("type", f"{name}: backward returned {described(value)} for {key}, expected a floating-point array")
     if array.shape != shape:
@@ -112,7 +112,7 @@ def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) 
 
 def real_array(value: Any) -> NDArray[Any] | None:
     """Return a value as an array of real numbers or booleans, or None where it is none."""
-    if isinstance(value, str | bytes | Mapping) or value is None:
+    if isinstance(value, str | bytes | Mapping | list | tuple) or value is None:
         return None
     try:
         array = np.asarray(value)
