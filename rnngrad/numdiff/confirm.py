@@ -6,7 +6,7 @@ dyadic steps looks like a slow wave). A single difference at the smallest step t
 numbers then asks the same of the immediate neighbourhood.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,12 @@ from rnngrad.numdiff.tableau import SAFETY
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["Confirmation", "confirm"]
+__all__ = ["Confirmation", "confirm", "probe_at"]
 
 RATIO = 1.6  # not dyadic, so that samples of the two ladders never coincide
 START = 0.11  # the first step of the second ladder, relative to that of the first
 SPAN = 3.0  # how many summed bars two honest estimates may be apart: no bar of 168,320 was short by 5
+TARGET = 1e-14  # who accuses goes as far as rounding lets him
 TELLING = 0.1  # rounding that the probe may have, relative to the distance between the claim and the numbers
 
 
@@ -33,21 +34,29 @@ class Confirmation:
     agrees: NDArray[np.bool_]
 
 
-def confirm(lines: Lines, first: Estimate, claimed: Vector, sigma: float) -> Confirmation:
+def confirm(lines: Lines, first: Estimate, claimed: Vector) -> Confirmation:
     """Estimate the lines again, independently, and compare.
 
     ``agrees`` is False where the two estimates are further apart than their bars allow, or where the smallest
     telling difference is closer to the claim than to the numbers.
     """
-    second = climb(lines, sigma, ratio=RATIO, first=FIRST * START)
+    second = climb(lines, ratio=RATIO, first=FIRST * START, target=TARGET)
     with np.errstate(all="ignore"):
         agrees = np.abs(first.value - second.value) <= SPAN * (first.bar + second.bar)
         gap = np.abs(claimed - second.value)
-        step = SAFETY * sigma * np.sqrt(0.5) / (TELLING * gap)
-        smaller = np.isfinite(step) & (step > 0) & (step < np.fmin(first.step, second.step))
-    probed = np.flatnonzero(agrees & smaller)
-    probe, _ = sample(lines, probed, step[probed])
+    probed, probe = probe_at(lines, np.flatnonzero(agrees), gap, np.fmin(first.step, second.step))
     nearer_claim = np.abs(probe - claimed[probed]) < np.abs(probe - second.value[probed])
     agrees[probed[nearer_claim]] = False
-    evaluations = second.evaluations + 2 * len(probed)
-    return Confirmation(Estimate(second.value, second.bar, second.jump, second.step, evaluations), agrees)
+    return Confirmation(replace(second, evaluations=second.evaluations + 2 * len(probed)), agrees)
+
+
+def probe_at(lines: Lines, some: NDArray[np.intp], gap: Vector, smallest: Vector) -> tuple[NDArray[np.intp], Vector]:
+    """Take one central difference on each of some lines, at the smallest step that can still tell a gap.
+
+    Return the lines on which that is smaller than the steps taken so far, and the slopes there.
+    """
+    with np.errstate(all="ignore"):
+        step = SAFETY * lines.sigma * np.sqrt(0.5) / (TELLING * gap)
+        smaller = np.isfinite(step) & (step > 0) & (step < smallest)
+    probed = some[smaller[some]]
+    return probed, sample(lines, probed, step[probed])[0]

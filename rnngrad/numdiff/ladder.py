@@ -25,6 +25,8 @@ UP = 7  # how often the step may grow: to 4 times the scale
 DOWN = 46  # how often it may shrink: to an ulp of the scale
 JUMP = 3  # steps skipped by a jump
 CONVERGED = 1e-2  # relative bar above which a window counts as unconverged
+BETTER = 0.7  # a bar counts as better below this share of the best: one step up alone halves what is rounding
+GONE = 0.5  # share of a slope jump below which it is gone: the kink lies further away than the step
 STRIKES = 2  # steps without a better bar before a line is given up
 
 
@@ -39,17 +41,18 @@ class Climb:
     bend: NDArray[np.float64]
     level: NDArray[np.intp]
     filled: NDArray[np.intp]
-    best: NDArray[np.float64]  # rows: value, bar, jump, step
+    jump: NDArray[np.float64]  # the slope jump that was seen last and is not excluded yet
+    best: NDArray[np.float64]  # rows: value, bar, jump, kink, step
     strikes: NDArray[np.intp]
     blocked: NDArray[np.bool_]  # no larger step: the last one up was not finite
     active: NDArray[np.bool_]
     evaluations: int = 0
 
 
-def climb(lines: Lines, sigma: float, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST) -> Estimate:
+def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST) -> Estimate:
     """Estimate the derivative along every line to a relative bar of ``target``, or as far as rounding lets it.
 
-    sigma is the noise of <v, f>; ``first`` is the first step relative to each line's scale. The target is relative to
+    ``first`` is the first step relative to each line's scale. The target is relative to
     the derivative itself, or to a hundredth of the root mean square of its group where that is larger.
     """
     n = lines.count
@@ -58,7 +61,8 @@ def climb(lines: Lines, sigma: float, *, target: float = 1e-9, ratio: float = 2.
         bend=np.full((n, WIDTH), np.nan),
         level=np.zeros(n, np.intp),
         filled=np.zeros(n, np.intp),
-        best=np.array([np.full(n, np.nan), np.full(n, np.inf), np.zeros(n), np.full(n, np.nan)]),
+        jump=np.zeros(n),
+        best=np.array([np.full(n, np.nan), np.full(n, np.inf), np.zeros(n), np.zeros(n), np.full(n, np.nan)]),
         strikes=np.zeros(n, np.intp),
         blocked=np.zeros(n, bool),
         active=np.ones(n, bool),
@@ -71,23 +75,35 @@ def climb(lines: Lines, sigma: float, *, target: float = 1e-9, ratio: float = 2.
     started = False
     while state.active.any():
         rows = np.flatnonzero(state.active)
-        cell = best_cell(state.slope[rows], state.bend[rows], steps[rows] / ratio ** state.level[rows], sigma, ratio)
+        cell = best_cell(
+            state.slope[rows], state.bend[rows], steps[rows] / ratio ** state.level[rows], lines.sigma[rows], ratio
+        )
         keep_better(state, rows, cell)
         if not started:
             reference = 0.01 * group_size(state.best, lines.group)
             started = True
         advance(state, lines, rows, cell, steps, ratio, target * np.fmax(np.abs(state.best[0]), reference)[rows])
-    return Estimate(state.best[0], state.best[1], state.best[2], state.best[3], state.evaluations)
+    value, bar, jump, kink, step = state.best
+    return Estimate(value, bar, jump, kink, step, state.evaluations)
 
 
 def keep_better(state: Climb, rows: NDArray[np.intp], cell: Cell) -> None:
-    """Keep the cells that are better than all before; a line that got none gets a strike."""
-    bar = cell.bar
-    better = bar < state.best[1, rows]
-    clearly = bar < 0.5 * state.best[1, rows]
+    """Keep the cells that are better than all before; a line that got none gets a strike.
+
+    Where a slope jump was seen, a cell at smaller steps counts only if it excludes that jump: at steps where rounding
+    hides a kink nothing is smooth, only blurred.
+    """
+    bar, seen = cell.bar, state.jump[rows]
+    excluded = np.abs(cell.jump) + cell.jump_bar < GONE * seen
+    usable = (seen == 0) | excluded | (cell.kink > 0)
+    better = (bar < state.best[1, rows]) & usable
+    clearly = better & (bar < BETTER * state.best[1, rows])
     state.strikes[rows] = np.where(clearly, 0, state.strikes[rows] + 1)
-    found = rows[better]
-    state.best[:, found] = np.array([cell.value, bar, cell.jump, cell.step])[:, better]
+    state.best[:, rows[better]] = np.array([cell.value, bar, cell.jump, cell.kink, cell.step])[:, better]
+    met = np.isfinite(bar) & (cell.kink > 0)
+    state.jump[rows] = np.where(met, np.abs(cell.jump), np.where(excluded, 0.0, seen))
+    blurred = (cell.jump_bar > seen) & (cell.truncation <= cell.rounding)
+    state.active[rows[(seen > 0) & blurred]] = False
 
 
 def advance(
@@ -101,7 +117,8 @@ def advance(
 ) -> None:
     """Take every active line one step on: down, up or far down; or stop it."""
     size = np.fmax(np.abs(cell.value), goal)
-    unconverged = ~(cell.bar <= CONVERGED * size) & ~(cell.rounding > CONVERGED * size) | ~np.isfinite(cell.bar)
+    hidden = cell.rounding > CONVERGED * size
+    unconverged = (~(cell.bar <= CONVERGED * size) | (state.jump[rows] > 0)) & ~hidden | ~np.isfinite(cell.bar)
     too_coarse = cell.truncation + cell.kink > cell.rounding
     deepest = state.level[rows] + state.filled[rows] - 1
     finished = state.best[1, rows] <= goal
@@ -109,13 +126,14 @@ def advance(
     exhausted = np.where(unconverged | too_coarse, deepest >= DOWN, (state.level[rows] <= -UP) | state.blocked[rows])
     stop = finished | given_up | exhausted
     state.active[rows[stop]] = False
-    go = ~stop
+    go = ~stop & state.active[rows]
     jumping, down, up = (
         rows[go & choice] for choice in (unconverged, ~unconverged & too_coarse, ~unconverged & ~too_coarse)
     )
     if len(jumping):
         state.level[jumping] += state.filled[jumping] + JUMP
         state.filled[jumping] = 0
+        state.strikes[jumping] = 0
         state.slope[jumping] = state.bend[jumping] = np.nan
         for _ in range(START):
             append(state, lines, jumping, steps, ratio)
@@ -157,7 +175,8 @@ def group_size(best: NDArray[np.float64], group: NDArray[np.intp]) -> Vector:
     """Return for each line the root mean square of the converged values of its group."""
     value, bar = best[:2]
     usable = bar <= CONVERGED * np.abs(value)
+    unit = float(np.max(np.abs(value), where=usable, initial=0.0)) or 1.0
     groups = group.max(initial=0) + 1
-    squares = np.bincount(group[usable], value[usable] ** 2, minlength=groups)
+    squares = np.bincount(group[usable], (value[usable] / unit) ** 2, minlength=groups)
     counts = np.bincount(group[usable], minlength=groups)
-    return np.asarray(np.sqrt(squares / np.maximum(counts, 1))[group])
+    return np.asarray(unit * np.sqrt(squares / np.maximum(counts, 1))[group])

@@ -46,20 +46,37 @@ def measure_noise(
     The larger of two estimates is taken: that of every output, combined in quadrature and floored at 0.3 ulp of the
     output, and that of <v, f> itself, which sees errors that are common to the outputs.
     """
-    single = is_single(f0)
     rng = np.random.default_rng(seed)
-    ulp = spacing(np.where(theta == 0, scale, theta), single)
-    towards = np.where(theta == 0, 1.0, -np.sign(theta))
-    squares = (FLOOR * spacing(f0, single)) ** 2
-    whole = 0.0
+    with np.errstate(all="ignore"):
+        unit = float(np.max(np.abs(f0 * v), initial=0.0)) or 1.0  # noise is measured in it, so that no square overflows
+    tables = sampled(f, theta, scale, rng, single=False)
+    single = all(is_single(values.ravel()) for values in tables) and is_single(f0)
+    if single:
+        tables = sampled(f, theta, scale, rng, single=True)
+    with np.errstate(all="ignore"):
+        squares = (FLOOR * spacing(f0, single) * v / unit) ** 2
+        whole = 0.0
+        for values in tables:
+            weighted = values * (v / unit)
+            usable = np.isfinite(weighted).all(axis=0)
+            squares = np.maximum(squares, np.where(usable, difference_noise(weighted), 0.0) ** 2)
+            if usable.all():
+                whole = max(whole, float(difference_noise(weighted.sum(axis=1, keepdims=True))[0]))
+        sigma = unit * max(whole, float(np.sqrt(squares.sum())))
+    return Noise(sigma, single, LINES * POINTS * (2 if single else 1))
+
+
+def sampled(
+    f: Callable[[Vector], Vector], theta: Vector, scale: Vector, rng: np.random.Generator, *, single: bool
+) -> list[NDArray[np.float64]]:
+    """Return the values of f along a few lines, at points a few ulp of the given precision apart."""
+    ulp = spacing(np.where(theta == 0, -scale, theta), single)
+    ulp *= -np.sign(theta) + (theta == 0)  # towards zero, and away from it where it is there
+    tables = []
     for _ in range(LINES):
-        step = towards * ulp * (2 * rng.integers(0, ODD, theta.size) + 1)
-        values = np.array([f(theta + j * step) for j in range(POINTS)])
-        usable = np.isfinite(values).all(axis=0)
-        squares = np.maximum(squares, np.where(usable, difference_noise(values), 0.0) ** 2)
-        if usable.all():
-            whole = max(whole, float(difference_noise((values @ v)[:, None])[0]))
-    return Noise(max(whole, float(np.sqrt(squares @ v**2))), single, LINES * POINTS)
+        step = (2.0 * rng.integers(0, ODD, theta.size, dtype=np.int8) + 1.0) * ulp
+        tables.append(np.array([f(theta + j * step) for j in range(POINTS)]))
+    return tables
 
 
 def is_single(values: Vector) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnngrad.tree import Vector
 
-__all__ = ["Lines", "entry_lines", "sample"]
+__all__ = ["Lines", "Scratch", "entry_lines", "sample"]
 
 Move = Callable[[int, float], tuple[Vector, float]]
 
@@ -24,7 +24,8 @@ class Lines:
     """Lines through one point of f: how to move along each, the length scale of each, and which belong together.
 
     ``move(line, t)`` returns the point and the step as really taken. ``scale`` is the length over which f is
-    expected to vary; lines of one ``group`` (the entries of one input) share a reference size.
+    expected to vary, ``sigma`` the noise of <v, f> along it; lines of one ``group`` (the entries of one input) share a
+    reference size.
     """
 
     f: Callable[[Vector], Vector]
@@ -32,6 +33,7 @@ class Lines:
     f0: Vector
     move: Move
     scale: Vector
+    sigma: Vector
     group: NDArray[np.intp]
 
     @property
@@ -45,8 +47,31 @@ class Lines:
             self,
             move=lambda line, t: self.move(int(some[line]), t),
             scale=self.scale[some],
+            sigma=self.sigma[some],
             group=self.group[some],
         )
+
+
+class Scratch:
+    """Points that differ from theta in one run of entries.
+
+    Where f leaves its argument alone (``reuse``) one buffer serves them all and only the run is written; a point is
+    then good until the next one is asked for.
+    """
+
+    def __init__(self, theta: Vector, reuse: bool) -> None:
+        self.theta = theta
+        self.buffer = theta.copy() if reuse else None
+        self.dirty = slice(0, 0)
+
+    def point(self, run: slice) -> Vector:
+        """Return a point equal to theta outside the run; what is inside is to be written."""
+        if self.buffer is None:
+            return self.theta.copy()
+        if run != self.dirty:
+            self.buffer[self.dirty] = self.theta[self.dirty]
+            self.dirty = run
+        return self.buffer
 
 
 def entry_lines(
@@ -56,17 +81,24 @@ def entry_lines(
     f0: Vector,
     entries: NDArray[np.intp],
     scale: Vector,
-    group: NDArray[np.intp],
+    sigma: float,
+    *,
+    reuse: bool = False,
 ) -> Lines:
-    """Return the lines along single entries of theta; scale and group have one element for each of them."""
+    """Return the lines along single entries of theta, all of one group; scale has one element for each of them.
+
+    With ``reuse`` f is trusted to leave its argument as it was.
+    """
+    scratch = Scratch(theta, reuse)
 
     def move(line: int, t: float) -> tuple[Vector, float]:
-        entry = entries[line]
-        point = theta.copy()
-        point[entry] += t
+        entry = int(entries[line])
+        point = scratch.point(slice(entry, entry + 1))
+        point[entry] = theta[entry] + t
         return point, float(point[entry] - theta[entry])
 
-    return Lines(f, v, f0, move, scale, group)
+    count = len(entries)
+    return Lines(f, v, f0, move, scale, np.full(count, sigma), np.zeros(count, np.intp))
 
 
 def sample(lines: Lines, which: NDArray[np.intp], steps: Vector) -> tuple[Vector, Vector]:
@@ -76,8 +108,9 @@ def sample(lines: Lines, which: NDArray[np.intp], steps: Vector) -> tuple[Vector
     with np.errstate(all="ignore"):
         for position, (line, step) in enumerate(zip(which.tolist(), steps.tolist(), strict=True)):
             ahead, forth = lines.move(line, step)
+            f_ahead = lines.f(ahead)
             behind, back = lines.move(line, -step)
-            f_ahead, f_behind = lines.f(ahead), lines.f(behind)
+            f_behind = lines.f(behind)
             width = np.float64(forth - back)
             slope[position] = ((f_ahead - f_behind) @ lines.v) / width
             bend[position] = (((f_ahead - lines.f0) + (f_behind - lines.f0)) @ lines.v) / (width / 2)

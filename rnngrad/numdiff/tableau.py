@@ -6,7 +6,7 @@ scheme). A cell's bar has three parts:
     truncation   max(|T[k,m] - T[k,m-1]|, |T[k,m] - T[k-1,m-1]|)
     rounding     4 sigma sqrt(1/2) sqrt(sum_k (w_k / h_k)^2), w_k the weights of the samples in the cell, and at
                  least 4 eps |T|
-    kink         half of what the slope jump exceeds its own bar by: the bend extrapolated to h = 0 in h and h^3
+    kink         half of the slope jump where it exceeds its own bar: the bend extrapolated to h = 0 in h and h^3
 
 The truncation term is wide by design: a sharper one, from the ratio of successive corrections, was measured 2 to 3
 times tighter and 3 to 5 times less honest.
@@ -36,6 +36,7 @@ class Cell:
     truncation: Vector
     rounding: Vector
     jump: Vector
+    jump_bar: Vector
     kink: Vector
     step: Vector
 
@@ -56,26 +57,22 @@ def rounding_growth(ratio: float, orders: int) -> tuple[float, ...]:
     return tuple(float(np.sqrt(np.sum((w * ratio ** -np.arange(len(w))) ** 2))) for w in weights)
 
 
-def slope_jump(bend: Table, step: Table, sigma: float, ratio: float) -> tuple[Table, Table]:
+def slope_jump(bend: Table, step: Table, sigma: Table, ratio: float) -> tuple[Table, Table]:
     """Extrapolate the bend to a step of zero; return the slope jump and its bar at each column."""
     jump, bar = bend, np.full_like(bend, np.nan)
     growth = 1.0
-    for power in (1, 3):
+    for stage, power in enumerate((1, 3)):
         factor = 1 / (ratio**power - 1)
-        change = np.full_like(jump, np.nan)
-        change[:, 1:] = (jump[:, 1:] - jump[:, :-1]) * factor
-        further = np.where(np.isnan(change), jump, jump + change)
-        previous = np.empty_like(jump)
-        previous[:, 0] = np.nan
-        previous[:, 1:] = jump[:, :-1]
-        spread = np.fmax(np.abs(further - jump), np.abs(further - previous))
+        further, spread = jump.copy(), bar.copy()
+        change = (jump[:, stage + 1 :] - jump[:, stage:-1]) * factor
+        further[:, stage + 1 :] += change
+        spread[:, stage + 1 :] = np.fmax(np.abs(change), np.abs(further[:, stage + 1 :] - jump[:, stage:-1]))
         growth *= 1 + 2 * factor
-        bar = np.where(np.isnan(change), bar, spread)
-        jump = further
+        jump, bar = further, spread
     return jump, bar + growth * SAFETY * sigma * np.sqrt(6.0) / step
 
 
-def best_cell(slope: Table, bend: Table, first_step: Vector, sigma: float, ratio: float) -> Cell:
+def best_cell(slope: Table, bend: Table, first_step: Vector, sigma: Vector, ratio: float) -> Cell:
     """Return the best cell of each row's tableau.
 
     slope and bend are (lines, columns), filled from the left with steps first_step / ratio^k, nan beyond; a nan
@@ -85,8 +82,8 @@ def best_cell(slope: Table, bend: Table, first_step: Vector, sigma: float, ratio
     step = first_step[:, None] / ratio ** np.arange(width)
     growth = rounding_growth(ratio, width)
     with np.errstate(all="ignore"):
-        jump, jump_bar = slope_jump(bend, step, sigma, ratio)
-        kink = np.fmax(np.abs(jump) - jump_bar, 0.0) / 2
+        jump, jump_bar = slope_jump(bend, step, sigma[:, None], ratio)
+        kink = np.where(np.abs(jump) > jump_bar, np.abs(jump) / 2, 0.0)
         kink[np.isnan(jump_bar)] = np.inf
         values = np.full((width, count, width), np.nan)
         truncation = np.full((width, count, width), np.inf)
@@ -98,7 +95,7 @@ def best_cell(slope: Table, bend: Table, first_step: Vector, sigma: float, ratio
             spread = np.maximum(np.abs(further[:, m:] - table[:, m:]), np.abs(further[:, m:] - table[:, m - 1 : -1]))
             values[m] = further
             truncation[m][:, m:] = np.where(np.isnan(spread), np.inf, spread)
-            rounding[m] = SAFETY * sigma * np.sqrt(0.5) * growth[m] / step + 4 * EPS * np.abs(further)
+            rounding[m] = SAFETY * sigma[:, None] * np.sqrt(0.5) * growth[m] / step + 4 * EPS * np.abs(further)
             table = further
         bar = truncation + rounding + kink
     bar[np.isnan(bar)] = np.inf
@@ -109,6 +106,7 @@ def best_cell(slope: Table, bend: Table, first_step: Vector, sigma: float, ratio
         truncation[order, row, column],
         rounding[order, row, column],
         jump[row, column],
+        jump_bar[row, column],
         kink[row, column],
         step[row, column],
     )
