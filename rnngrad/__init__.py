@@ -11,11 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rnngrad.adapters.jacobian import jacobian as jacobian
+    from rnngrad.adapters.objective import objective as objective
     from rnngrad.case import Case as Case
     from rnngrad.check.assertion import assert_gradients as assert_gradients
     from rnngrad.check.pipeline import check as check
     from rnngrad.errors import GradientMismatch as GradientMismatch
     from rnngrad.errors import InvalidPair as InvalidPair
+    from rnngrad.errors import Undecided as Undecided
     from rnngrad.numdiff.gradient import estimate_gradient as estimate_gradient
     from rnngrad.pair import Pair as Pair
     from rnngrad.pair import pair as pair
@@ -32,12 +35,15 @@ PUBLIC = {
     "InvalidPair": "rnngrad.errors",
     "Pair": "rnngrad.pair",
     "Report": "rnngrad.result",
+    "Undecided": "rnngrad.errors",
     "Verdict": "rnngrad.result",
     "assert_gradients": "rnngrad.check.assertion",
     "cases": "rnngrad.strategies",
     "check": "rnngrad.check.pipeline",
     "estimate_gradient": "rnngrad.numdiff.gradient",
     "gradient_test": "rnngrad.strategies",
+    "jacobian": "rnngrad.adapters.jacobian",
+    "objective": "rnngrad.adapters.objective",
     "pair": "rnngrad.pair",
 }
 

@@ -17,6 +17,8 @@ from rnngrad.spec import ELLIPSIS, Shape, Sizes, dim_names
 
 __all__ = ["FILLS", "Case", "draw_cotangents", "draw_inputs", "parse_case"]
 
+__tracebackhide__ = True
+
 
 class Case:
     """One drawn set of inputs: a size for each dim, a fill for each input, one scale, one seed.
@@ -34,22 +36,16 @@ class Case:
     def __init__(
         self, /, *, fills: Mapping[str, str] | None = None, scale: float = 1.0, seed: int = 0, **dims: Any
     ) -> None:
-        for name, size in dims.items():
-            sizes = size if isinstance(size, tuple | list) else (size,)
-            if any(isinstance(one, bool) or not isinstance(one, int | np.integer) or one < 0 for one in sizes):
-                raise InvalidPair(
-                    f"dim {name!r} is {size!r}; a size is an integer >= 0, or a tuple of them for a group"
-                )
-        fills = {name: fill for name, fill in (fills or {}).items() if fill != "full"}
-        for name, fill in fills.items():
-            if fill not in FILLS:
+        plain = {name: checked_size(name, size) for name, size in dims.items()}
+        if fills is not None and not isinstance(fills, Mapping):
+            raise InvalidPair(f"fills={fills!r}; expected a dict from input to fill")
+        kept = {name: fill for name, fill in (fills or {}).items() if fill != "full"}
+        for name, fill in kept.items():
+            if not isinstance(fill, str) or fill not in FILLS:
                 raise InvalidPair(f"the fill of {name!r} is {fill!r}; expected one of {list(FILLS)}")
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise InvalidPair(f"seed={seed!r}; expected an integer >= 0")
-        if not isinstance(scale, int | float) or not np.isfinite(scale):
-            raise InvalidPair(f"scale={scale!r}; expected a finite number")
-        plain = {name: tuple(size) if isinstance(size, list) else size for name, size in dims.items()}
-        for slot, value in (("dims", plain), ("fills", fills), ("scale", float(scale)), ("seed", int(seed))):
+        for slot, value in (("dims", plain), ("fills", kept), ("scale", checked_scale(scale)), ("seed", int(seed))):
             object.__setattr__(self, slot, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -73,15 +69,39 @@ class Case:
         return parse_case, (repr(self),)
 
 
+def checked_size(name: str, size: Any) -> int | tuple[int, ...]:
+    """Return the size of a dim as plain integers; raise InvalidPair where it is none."""
+    sizes = size if isinstance(size, tuple | list) else (size,)
+    if any(isinstance(one, bool) or not isinstance(one, int | np.integer) or one < 0 for one in sizes):
+        raise InvalidPair(f"dim {name!r} is {size!r}; a size is an integer >= 0, or a tuple of them for a group")
+    return tuple(int(one) for one in size) if isinstance(size, tuple | list) else int(size)
+
+
+def checked_scale(scale: Any) -> float:
+    """Return the scale as a float; raise InvalidPair where it is no finite number."""
+    try:
+        value = float("nan" if isinstance(scale, bool | str) else scale)
+    except (TypeError, ValueError, OverflowError):
+        value = float("nan")
+    if not np.isfinite(value):
+        raise InvalidPair(f"scale={scale!r:.60}; expected a finite number")
+    return value
+
+
+SPELLINGS = ("Case", "rg.Case", "rnngrad.Case")
+
+
 def parse_case(text: str) -> Case:
     """Return the case that a repr stands for, without evaluating code; raise InvalidPair where it is none."""
     try:
         call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or ast.unparse(call.func).split(".")[-1] != "Case":
+        if not isinstance(call, ast.Call) or call.args or ast.unparse(call.func) not in SPELLINGS:
             raise ValueError(text)
         keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
-        raise InvalidPair(f"{text!r} is no case; expected something like 'Case(m=1, n=2, seed=0)'") from None
+        if len(keywords) < len(call.keywords):
+            raise ValueError(text)
+    except (AttributeError, SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise InvalidPair(f"{text!r:.200} is no case; expected something like 'Case(m=1, n=2, seed=0)'") from None
     return Case(**keywords)
 
 

@@ -1,23 +1,38 @@
 """The two ways in which a check ends early: the pair is misused, or a gradient is wrong."""
 
 from functools import cache
+from typing import Any
 
-__all__ = ["GradientMismatch", "InvalidPair", "mismatch_of"]
+__all__ = ["GradientMismatch", "InvalidPair", "Undecided", "mismatch_of"]
 
 
 class InvalidPair(ValueError):
     """Say that a pair, its shapes or its arrays cannot be checked as they were given."""
 
+    __module__ = "rnngrad"
+
 
 class GradientMismatch(AssertionError):
     """Say that a hand-derived gradient is not the gradient of its forward pass.
 
-    The message is the whole report; ``report`` holds it as a value.
+    The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input.
     """
+
+    __module__ = "rnngrad"
+    gradient: str | None = None
 
     def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message)
         self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (self.gradient, str(self), self.report)
+
+
+class Undecided(AssertionError):
+    """Say that a test passed too little: of too few examples could anything be said."""
+
+    __module__ = "rnngrad"
 
 
 @cache
@@ -27,5 +42,15 @@ def mismatch_of(gradient: str) -> type[GradientMismatch]:
     Hypothesis tells failures apart by their exception's type: with a class for each gradient, two wrong
     gradients of one run are shrunk and reported as two.
     """
-    names = {"__module__": "rnngrad", "__qualname__": "GradientMismatch", "__doc__": f"{gradient} is wrong."}
+    names = {
+        "gradient": gradient,
+        "__module__": "rnngrad",
+        "__qualname__": "GradientMismatch",
+        "__doc__": f"{gradient} is wrong.",
+    }
     return type("GradientMismatch", (GradientMismatch,), names)
+
+
+def restored(gradient: str | None, message: str, report: object) -> GradientMismatch:
+    """Return an exception as it was before it was pickled."""
+    return (GradientMismatch if gradient is None else mismatch_of(gradient))(message, report)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Finding", "GradientResult", "Report", "Verdict"]
+__all__ = ["Entry", "Estimate", "Finding", "GradientResult", "Report", "Verdict"]
 
 
 class Verdict(Enum):
@@ -28,15 +28,16 @@ class Verdict(Enum):
 class Estimate:
     """Numerical derivatives, each with a bound on its own error.
 
-    ``value``, ``bar``, ``jump`` and ``step`` have one entry for each derivative: the estimate, its error bar,
-    the slope on the right minus the slope on the left (0 where the function is smooth), and the smallest step
-    that the estimate rests on. An entry is nan, and its bar infinite, where no step gave finite values.
-    ``evaluations`` counts the function evaluations spent on all of them together.
+    All rows have one entry for each derivative: the estimate, its error bar, the slope on the right minus the slope on
+    the left (0 where the function is smooth), the part of the bar that is due to such a jump and to nothing else, and
+    the smallest step that the estimate rests on. An entry is nan, and its bar infinite, where no step gave finite
+    values. ``evaluations`` counts the function evaluations spent on all of them together.
     """
 
     value: NDArray[np.float64]
     bar: NDArray[np.float64]
     jump: NDArray[np.float64]
+    kink: NDArray[np.float64]
     step: NDArray[np.float64]
     evaluations: int
 
@@ -52,13 +53,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One wrong entry of a gradient: what backward claims, and the numerical value with its bar."""
+
+    index: tuple[int, ...]
+    backward: float
+    numeric: float
+    bar: float
+
+
+@dataclass(frozen=True)
 class GradientResult:
     """The verdict on the gradient of one input.
 
-    The numbers are those of the worst entry, which is the one with the largest error over its bar: the claimed
-    value (``backward``), the numerical one and its bar, and how far they are apart. ``resolution`` is the smallest
-    error that would have been seen in any entry, ``wrong`` the number of wrong entries, of ``size``.
-    All are None where no number was compared; ``findings`` then says why.
+    The claimed value (``backward``), the numerical one with its ``bar``, the ``error`` between them and their
+    ``ratio`` in bars are those of the worst entry, at ``worst_index``; where the gradient was right along a random
+    direction through all entries, which is all that a passing check needs, they are the slopes along it and the index
+    is None. ``resolution`` is the smallest error that would have been seen in any single entry. ``wrong`` counts
+    the wrong entries among those ``examined``, the worst of which are listed in ``entries``.
+    The numbers are None where none was compared; ``findings`` then says why.
     """
 
     name: str
@@ -73,6 +86,8 @@ class GradientResult:
     ratio: float | None = None
     resolution: float | None = None
     wrong: int = 0
+    examined: int = 0
+    entries: tuple[Entry, ...] = ()
 
     @property
     def size(self) -> int:

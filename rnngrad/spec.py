@@ -7,16 +7,19 @@ of axes, ``...`` for the same without a name, and ``""`` for a scalar. A name me
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from rnngrad.errors import InvalidPair
 
 __all__ = ["RESERVED", "Axis", "Group", "Shape", "Sizes", "bind", "dim_names", "parse"]
 
+__tracebackhide__ = True
+
 Sizes = dict[str, int | tuple[int, ...]]
 
 ELLIPSIS = "_"  # the name that `...` has among the dims: a keyword of Case can be no other
 RESERVED = ("fills", "scale", "seed")  # the other keywords of Case
-TERM = re.compile(r"(?:(?P<factor>\d+)\*?)?(?P<name>[A-Za-z_]\w*)?\Z")
+TERM = re.compile(r"(?:(?P<factor>[0-9]+)(?:\*(?=[A-Za-z_]))?)?(?P<name>[A-Za-z_]\w*)?\Z")
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ def parse_axis(text: str, start: int, word: str) -> Axis:
     terms: dict[str, int] = {}
     constant = 0
     for piece in re.finditer(r"(?P<sign>[+-]?)(?P<term>[^+-]*)", word):
-        if piece.start() == len(word) and word[-1] not in "+-":
-            break
+        if piece.start() == len(word):
+            continue
         term = TERM.match(piece["term"])
         if not piece["term"] or term is None:
             raise not_parsed(text, start + piece.start("term"))
@@ -102,12 +105,14 @@ def parse_axis(text: str, start: int, word: str) -> Axis:
             terms[name] = terms.get(name, 0) + count
     if any(factor < 1 for factor in terms.values()):
         raise not_parsed(text, start, "a dim can be added, not subtracted")
+    if not terms and constant < 0:
+        raise not_parsed(text, start, "a size is not negative")
     return Axis(word, tuple(terms.items()), constant)
 
 
 def checked_name(text: str, position: int, name: str) -> str:
     """Return the name of a dim; raise InvalidPair where Case could not carry it."""
-    if name in RESERVED or name == ELLIPSIS:
+    if name in RESERVED or name == ELLIPSIS or iskeyword(name) or not name.isidentifier():
         raise not_parsed(text, position, f"{name!r} is reserved; choose another name for this dim")
     return name
 

@@ -31,17 +31,18 @@ def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def leaf_names(paths: Sequence[Path]) -> list[str]:
-    """Name each path by its last key, or by the whole path where the last key is not unique."""
+    """Name each path by its last key, or by the whole path where the last key is not unique or is a position."""
     last = Counter(path[-1] for path in paths)
-    return [path[-1] if last[path[-1]] == 1 else ".".join(path) for path in paths]
+    return [path[-1] if last[path[-1]] == 1 and not path[-1].isdigit() else ".".join(path) for path in paths]
 
 
 def rebuild(tree: Any, values: Iterator[Any]) -> Any:
     """Return a tree of the same nesting, its leaves taken from ``values`` in order."""
-    if isinstance(tree, dict):
+    if isinstance(tree, Mapping):
         return {key: rebuild(child, values) for key, child in tree.items()}
     if isinstance(tree, tuple | list):
-        return type(tree)([rebuild(child, values) for child in tree])
+        children = [rebuild(child, values) for child in tree]
+        return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
     return next(values)
 
 
@@ -52,7 +53,7 @@ def pack(arrays: Sequence[NDArray[Any]]) -> Vector:
     return np.concatenate([np.ravel(array) for array in arrays], dtype=np.float64)
 
 
-def unpack(vector: Vector, shapes: Sequence[tuple[int, ...]]) -> list[Vector]:
+def unpack(vector: NDArray[Any], shapes: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
     """Split a vector into arrays of the given shapes; they are views of it."""
     parts = []
     start = 0

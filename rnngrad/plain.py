@@ -1,0 +1,153 @@
+"""Plain functions in canonical form: how they are called, and how what they return is matched with the inputs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rnngrad.errors import InvalidPair
+from rnngrad.tree import leaf_names, leaves, rebuild
+
+__all__ = ["CACHE", "PlainBackward", "PlainForward"]
+
+__tracebackhide__ = True
+
+CACHE = "cache"  # the name in `returns` that marks what backward needs, not an output
+
+
+@dataclass(frozen=True)
+class PlainForward:
+    """Call a plain forward function in canonical form; its cache is what backward gets after the cotangents."""
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, Any]
+    names: tuple[str, ...]
+    returns: tuple[str, ...] | None
+    upstream: tuple[str, ...] | None
+
+    def __call__(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        values = iter([inputs[name] for name in self.names])
+        arguments = tuple(rebuild(tree, values) for tree in self.inputs.values())
+        returned = self.function(*arguments)
+        outputs, cache = self.named(returned)
+        if self.upstream is not None:
+            outputs = {name: outputs[name] for name in self.upstream}
+        return outputs, arguments if cache is None else cache
+
+    def named(self, returned: Any) -> tuple[dict[str, Any], tuple[Any] | None]:
+        """Name what forward returned; the cache, if there is one, comes apart from the outputs."""
+        if self.returns is None:
+            if not isinstance(returned, tuple):
+                return {"out": returned}, None
+            if len(returned) < 2:
+                raise InvalidPair(f"forward returned a tuple of {len(returned)}, expected outputs and a cache")
+            *outputs, cache = returned
+            labels = ["out"] if len(outputs) == 1 else [f"out{i}" for i in range(len(outputs))]
+            return dict(zip(labels, outputs, strict=True)), (cache,)
+        values = returned if isinstance(returned, tuple) else (returned,)
+        if len(values) != len(self.returns):
+            raise InvalidPair(
+                f"forward returned {len(values)} values, returns={self.returns} names {len(self.returns)}"
+            )
+        named = dict(zip(self.returns, values, strict=True))
+        return named, (named.pop(CACHE),) if CACHE in named else None
+
+
+@dataclass(frozen=True)
+class PlainBackward:
+    """Call a plain backward function in canonical form and key its gradients by input name.
+
+    ``inputs`` is nested like the arguments of forward, each leaf the name of its input.
+    """
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, Any]
+    wrt: tuple[str, ...]
+    keys: Mapping[str, str]
+    upstream: tuple[str, ...] | None
+
+    def __call__(self, cotangents: dict[str, Any], cache: tuple[Any, ...]) -> dict[str, Any]:
+        order = self.upstream or tuple(cotangents)
+        returned = self.function(*(cotangents[name] for name in order), *cache)
+        if isinstance(returned, Mapping):
+            return self.by_key(returned)
+        return self.by_position(returned if isinstance(returned, tuple | list) else (returned,))
+
+    def by_key(self, returned: Mapping[str, Any]) -> dict[str, Any]:
+        """Match a dict of gradients by key; what names no input is kept under its own key."""
+        out: dict[str, Any] = {}
+        rest = dict(returned)
+        for argument, names in self.inputs.items():
+            key = next((key for key in ("d" + argument, argument) if is_tree(rest.get(key))), None)
+            if not isinstance(names, str) and key is not None:
+                self.nested(names, rest.pop(key), argument, out)
+        flat = flattened(rest)
+        wanted = [name for _, name in leaves(self.inputs) if name not in out]
+        exact = all(name in flat for name in wanted if name in self.wrt)
+        for name in wanted:
+            spellings = (name,) if exact and self.keys[name] not in flat else (self.keys[name], "d" + name, name)
+            key = next((key for key in spellings if key in flat), None)
+            if key is not None:
+                out[name] = flat.pop(key)
+        return out | {key: value for key, value in flat.items() if key not in out}
+
+    def by_position(self, returned: Sequence[Any]) -> dict[str, Any]:
+        """Match a tuple of gradients, each an array or nested like its argument, in the order of the inputs."""
+        arguments = {
+            argument: names
+            for argument, names in self.inputs.items()
+            if any(name in self.wrt for _, name in leaves(names))
+        }
+        if len(returned) != len(arguments):
+            raise InvalidPair(
+                f"backward returned {len(returned)} gradients, expected {len(arguments)}: those of {list(arguments)}, "
+                "in this order; pass wrt= to name the inputs that have one, or return a dict"
+            )
+        out: dict[str, Any] = {}
+        for (argument, names), value in zip(arguments.items(), returned, strict=True):
+            self.nested(names, value, argument, out)
+        return out
+
+    def nested(self, names: Any, value: Any, where: str, out: dict[str, Any]) -> None:
+        """Match a gradient that is nested like its argument; ``names`` holds the input names in its place."""
+        if isinstance(names, str):
+            out[names] = value
+        elif isinstance(names, Mapping):
+            if not isinstance(value, Mapping):
+                raise InvalidPair(f"backward returned {value!r:.60} for {where}, expected a dict like {where} itself")
+            rest = dict(value)
+            for key, child in names.items():
+                renamed = self.keys.get(child, "d" + key) if isinstance(child, str) else "d" + key
+                found = next((spelling for spelling in (renamed, "d" + key, key) if spelling in rest), None)
+                if found is not None:
+                    self.nested(child, rest.pop(found), f"{where}.{key}", out)
+            out.update({f"{where}.{key}": extra for key, extra in rest.items()})
+        else:
+            count = len(value) if isinstance(value, tuple | list) else None
+            if count != len(names):
+                got = "no list" if count is None else f"{count} gradients"
+                raise InvalidPair(f"backward returned {got} for {where}, expected {len(names)} in a list")
+            for position, (child, part) in enumerate(zip(names, value, strict=True)):
+                self.nested(child, part, f"{where}.{position}", out)
+
+
+def is_tree(value: Any) -> bool:
+    """Tell whether a value is nested: a dict, or a list or tuple that is not numbers alone."""
+    if isinstance(value, tuple | list):
+        return any(is_tree(child) or hasattr(child, "shape") for child in value)
+    return isinstance(value, Mapping)
+
+
+def flattened(returned: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the gradients in nested dicts by their last key, or by the whole path where that is not unique."""
+    found = list(leaves_of_dicts(returned))
+    names = leaf_names([path for path, _ in found])
+    return dict(zip(names, (value for _, value in found), strict=True))
+
+
+def leaves_of_dicts(returned: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the leaves of nested dicts; a list is a leaf, and no gradient."""
+    for key, value in returned.items():
+        if isinstance(value, Mapping):
+            yield from leaves_of_dicts(value, (*path, str(key)))
+        else:
+            yield (*path, str(key)), value
