@@ -9,8 +9,8 @@ __all__ = ["main"]
 EPILOG = """\
 Targets are files, folders or modules, each with ::NAME for one pair; by default the cells that ship.
 Options that are not listed here are pytest's: -x, -k EXPRESSION, -n 4 (with pytest-xdist), --junitxml=PATH.
-The exit status is pytest's: 0 all right, 1 a wrong gradient, 2 interrupted or not collected, 4 bad usage,
-5 nothing to check.
+The exit status is pytest's: 0 all right, 1 a wrong gradient or an invalid pair, 2 interrupted, not collected or
+bad usage of this command, 4 bad usage of pytest, 5 nothing to check.
 """
 
 

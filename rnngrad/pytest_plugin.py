@@ -3,6 +3,7 @@
 It is loaded by every pytest run of its environment, so it imports neither numpy nor hypothesis until a check runs.
 """
 
+import json
 import os
 from collections.abc import Generator, Iterator
 from importlib.util import find_spec
@@ -11,11 +12,18 @@ from typing import Any
 
 import pytest
 
-from rnngrad.check.tally import collecting
+from rnngrad.check.tally import collecting, shortfall
 
 __all__: list[str] = []
 
-PROPERTY = "rnngrad"  # the key of the tallies among a report's user properties
+PROPERTY = "rnngrad"  # the key of the tallies, as JSON, among a report's user properties
+SHARE = "rnngrad_decided"
+SHOWN = "rnngrad_report"  # the key of a report that is shown though nothing is wrong
+FLAKY = """\
+Not reproducible: run again, the same case came out otherwise. Forward or backward is not deterministic, or remembers
+earlier calls. One of the outcomes:
+
+"""
 OWN_PROFILES = ("dev", "ci", "explore")
 
 
@@ -23,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that `rnngrad check` sets."""
     group = parser.getgroup("rnngrad", "gradient checking")
     group.addoption("--rnngrad-check", action="store_true", help="collect module-level pairs instead of tests")
+    parser.addini(SHARE, "share of a test's examples in which every gradient must be decided", default="0.5")
     group.addoption("--rnngrad-case", metavar="CASE", help="with --rnngrad-check: check this one case only")
 
 
@@ -55,14 +64,26 @@ def located(target: str) -> str:
     name, *rest = target.split("::")
     if Path(name).exists() or not all(part.isidentifier() for part in name.split(".")):
         return target
+    beside = Path(*name.split("."))  # the current folder is not on the path of an installed command
+    found = next((path for path in (beside, beside.with_suffix(".py")) if path.exists()), None) or installed(name)
+    return target if found is None else "::".join([str(found), *rest])
+
+
+def installed(name: str) -> Path | None:
+    """Return the file of an importable module, or the folder of a package."""
     try:
         spec = find_spec(name)
     except ModuleNotFoundError:
-        return target
+        return None
     if spec is None or spec.origin is None:
-        return target
+        return None
     origin = Path(spec.origin)
-    return "::".join([str(origin.parent if origin.name == "__init__.py" else origin), *rest])
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass by ``__main__.py`` under `rnngrad check`: to import it is to run it."""
+    return True if config.getoption("--rnngrad-check") and collection_path.name == "__main__.py" else None
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -80,14 +101,19 @@ class PairModule(pytest.Module):
         """Yield an item for each pair; a module named as a target must hold one."""
         from rnngrad.pair import Pair
 
-        found = [(name, value) for name, value in vars(self.obj).items() if isinstance(value, Pair)]
-        if not found and self.session.isinitpath(self.path):
+        try:
+            names = vars(self.obj)
+        except SystemExit as error:
+            raise self.CollectError(f"{self.path.name} calls sys.exit when it is imported") from error
+        found = [(name, value) for name, value in names.items() if isinstance(value, Pair)]
+        asked = self.session.isinitpath(self.path)
+        if not found and asked:
             raise self.CollectError(
                 f"{self.path.name} holds no pair: expected a module-level name bound to rg.pair(...) or rg.Pair(...)"
             )
         seen = self.session.stash.setdefault(SEEN, set())
         for name, pair in found:
-            if id(pair) not in seen:
+            if asked or id(pair) not in seen:  # in a folder, a pair that many modules import is checked once
                 seen.add(id(pair))
                 yield PairItem.from_parent(self, name=name, pair=pair)
 
@@ -115,16 +141,17 @@ class PairItem(pytest.Item):
     def replay(self, text: str) -> None:
         """Check the one case, and show its report also where nothing is wrong."""
         from rnngrad.case import parse_case
-        from rnngrad.check.assertion import assert_gradients
+        from rnngrad.check.assertion import settle
         from rnngrad.check.pipeline import check
 
         case = parse_case(text)
-        assert_gradients(self.pair, case)
-        self.add_report_section("call", "report", str(check(self.pair, case)))
-        self.user_properties.append(("rnngrad_report", str(check(self.pair, case))))
+        report = check(self.pair, case)
+        settle(report, case.seed)
+        self.user_properties.append((SHOWN, str(report)))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         """Show a finding in its own words, without a traceback of ours."""
+        excinfo.traceback = excinfo.traceback.cut(path=__file__)
         return in_words(excinfo.value) or super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -134,41 +161,51 @@ class PairItem(pytest.Item):
 
 def in_words(error: BaseException) -> str | None:
     """Return the message of our own exceptions, or of a group of them; None for anybody else's."""
-    from rnngrad.errors import GradientMismatch, InvalidPair
+    from rnngrad.errors import GradientMismatch, InvalidPair, Undecided
 
     errors = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    if not all(isinstance(one, GradientMismatch | InvalidPair) for one in errors):
+    if not all(isinstance(one, GradientMismatch | InvalidPair | Undecided) for one in errors):
         return None
-    return "\n\n".join(f"{type(one).__name__}: {one}" for one in errors)
+    flaky = FLAKY if type(error).__name__.startswith("Flaky") else ""
+    return flaky + "\n\n".join(f"{type(one).__name__}: {one}" for one in errors)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Show a test made by `gradient_test` in words too: it has no line of the user's to show."""
     report = yield
-    if call.excinfo is not None and hasattr(getattr(item, "obj", None), "rnngrad_pair"):
+    ours = hasattr(getattr(item, "obj", None), "rnngrad_pair")
+    if call.excinfo is not None and (ours or type(call.excinfo.value).__name__ == "Undecided"):
         report.longrepr = in_words(call.excinfo.value) or report.longrepr
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Count the checks that a test makes; the counts travel with its report."""
+    """Count the checks that a test makes; the counts travel with its report, and too few decided ones fail it."""
     with collecting() as tallies:
         try:
-            return (yield)
+            outcome = yield
         finally:
-            item.user_properties.extend((PROPERTY, tally) for tally in tallies.values())
+            item.user_properties.extend((PROPERTY, json.dumps(tally)) for tally in tallies.values())
+    short = shortfall(tallies, float(item.config.getini(SHARE)))
+    if short is not None:
+        from rnngrad.errors import Undecided
+
+        raise Undecided(f"{short}\nthe share is the ini option {SHARE}")
+    return outcome
 
 
 @pytest.hookimpl
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """End the run with the table of what was decided, and write it where GitHub shows it."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # pytest-xdist: the controller has what all workers found
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     found = [(key, value) for report in reports for key, value in getattr(report, "user_properties", [])]
-    for text in (value for key, value in found if key == "rnngrad_report"):
+    for text in (value for key, value in found if key == SHOWN):
         terminalreporter.write_line(text)
-    tallies = [value for key, value in found if key == PROPERTY]
+    tallies = [json.loads(value) for key, value in found if key == PROPERTY]
     if not tallies:
         return
     from rnngrad.report import summary

@@ -5,9 +5,11 @@ of each comes first, so a failure shrinks to the smallest sizes, full arrays, sc
 line. Values are not drawn by Hypothesis: a thousand independent floats neither vary enough nor shrink.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ __tracebackhide__ = True
 LARGEST = 6  # sizes are drawn from 1 to 6: enough to tell every dim of a cell from every other
 GROUP_AXES = 2  # a group of axes is drawn with 0, 1 or 2 axes
 GROUP_SIZE = 3
+LISTED = 64  # a longer span hardly repeats a size
 LARGE_SEED = 2**32 - 1
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -59,23 +62,31 @@ def cases(draw: Callable[[Any], Any], pair: Pair, dims: Mapping[str, Any] | None
 FILL = st.sampled_from(["full"] * 8 + ["zeros", "one-hot"])
 SCALE = st.sampled_from([0, 1, -1, 2, -2, 3, -3, 4, -4])
 SEED = st.integers(0, LARGE_SEED)
-MIXED = st.integers(0, 3)  # one case in four may repeat a size
 
 
 def draw_sizes(draw: Callable[[Any], Any], spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-    """Draw a size for each dim, all different in most cases: what mixes two dims up is hidden where they are equal."""
-    distinct = draw(MIXED) > 0
+    """Draw a size for each dim, mostly one that no other has: what mixes two dims up is hidden where they are equal.
+
+    One number is drawn for each dim: a low one stands for a size of the span, in order, so that it shrinks to the
+    smallest; a higher one for a size that is still free.
+    """
     sizes: dict[str, int] = {}
     for name, (low, high) in spans.items():
-        free = [size for size in range(low, high + 1) if size not in sizes.values()] if high - low < 64 else []
-        sizes[name] = draw(st.sampled_from(free)) if distinct and free else draw(st.integers(low, high))
+        span = high - low + 1
+        number = draw(st.integers(0, 4 * span - 1))
+        free = [size for size in range(low, high + 1) if size not in sizes.values()] if span <= LISTED else []
+        choices = free if free and number >= span else range(low, high + 1)
+        sizes[name] = choices[number % len(choices)]
     return sizes
 
 
 def drawn_dims(pair: Pair, dims: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[int, int]], list[str]]:
     """Sort the dims of a pair into those with one size, those with a span of sizes, and groups of axes."""
     if not isinstance(pair, Pair) or not pair.shapes:
-        raise InvalidPair(f"cases are drawn from declared shapes; {pair!r} declares no inputs")
+        named = pair.name if isinstance(pair, Pair) else repr(pair)
+        raise InvalidPair(f"cases are drawn from declared shapes; {named} declares no inputs")
+    if not isinstance(dims, Mapping):
+        raise InvalidPair(f"dims is a dict from dim to sizes, got {dims!r}")
     known = dim_names(pair.shapes.values())
     unknown = [name for name in dims if name not in known]
     if unknown:
@@ -85,10 +96,10 @@ def drawn_dims(pair: Pair, dims: Mapping[str, Any]) -> tuple[dict[str, Any], dic
     groups: list[str] = []
     for name, is_group in known.items():
         asked = dims.get(name)
-        if is_group:
-            groups.append(name) if asked is None else fixed.__setitem__(name, tuple(asked))
-        elif isinstance(asked, int):
-            fixed[name] = asked
+        if is_group and asked is None:
+            groups.append(name)
+        elif is_group or isinstance(asked, int | np.integer):
+            fixed[name] = checked_fixed(name, asked, is_group)
         else:
             spans[name] = checked_span(name, asked, smallest(name, pair.shapes))
     return fixed, spans, groups
@@ -98,15 +109,31 @@ def checked_span(name: str, asked: Any, least: int) -> tuple[int, int]:
     """Return the sizes to draw from; raise InvalidPair where they are no span."""
     if asked is None:
         return least, least + LARGEST - 1
-    if not isinstance(asked, tuple | list) or len(asked) != 2 or not 0 <= asked[0] <= asked[1]:
+    sizes = asked if isinstance(asked, tuple | list) else ()
+    if len(sizes) != 2 or not all(is_size(size) for size in sizes) or sizes[0] > sizes[1]:
         raise InvalidPair(f"dims={{{name!r}: {asked!r}}}; expected (low, high) with 0 <= low <= high, or one size")
-    return int(asked[0]), int(asked[1])
+    return int(sizes[0]), int(sizes[1])
+
+
+def checked_fixed(name: str, asked: Any, is_group: bool) -> Any:
+    """Return the one size asked for, a tuple for a group; raise InvalidPair where it is none."""
+    sizes = tuple(asked) if is_group and isinstance(asked, tuple | list) else (asked,)
+    if not all(is_size(size) for size in sizes) or (is_group and not isinstance(asked, tuple | list)):
+        wanted = "a tuple of sizes, one for each axis of the group" if is_group else "(low, high), or one size >= 0"
+        raise InvalidPair(f"dims={{{name!r}: {asked!r}}}; expected {wanted}")
+    return tuple(int(size) for size in sizes) if is_group else int(asked)
+
+
+def is_size(value: Any) -> bool:
+    """Tell whether a value is a size: an integer, 0 or more."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def smallest(name: str, shapes: Mapping[str, Shape]) -> int:
     """Return the least size of a dim with which no axis is empty, whatever the others."""
     axes = [axis for shape in shapes.values() for axis in shape.axes if isinstance(axis, Axis)]
-    return max([1, *(1 - axis.constant for axis in axes if name in dict(axis.terms))])
+    factors = [(dict(axis.terms).get(name), axis.constant) for axis in axes]
+    return max([1, *(-((constant - 1) // factor) for factor, constant in factors if factor)])
 
 
 def gradient_test(
@@ -114,8 +141,8 @@ def gradient_test(
 ) -> Callable[[], None]:
     """Return a Hypothesis test of every gradient of a pair, which pytest collects under the name it is given.
 
-    dims is that of `cases`; settings are Hypothesis', by default those of the profile that is loaded, without a
-    deadline.
+    dims is that of `cases`. settings are Hypothesis', taken as they are; by default those of the profile that is
+    loaded, without a deadline.
     """
     drawn_dims(pair, dims or {})  # a bad declaration is told where the test is made, not where it runs
 
@@ -123,7 +150,7 @@ def gradient_test(
         __tracebackhide__ = True
         assert_gradients(pair, case)
 
-    test.__name__ = test.__qualname__ = f"test_{pair.name}"
+    test.__name__ = test.__qualname__ = "test_" + re.sub(r"\W", "_", str(pair.name))
     test.__doc__ = f"Check the gradients of {pair.name} on drawn cases."
     test.__module__ = pair.module
     key = f"{pair.module}:{pair.name}:{dict(pair.inputs or {})}:{dims}"

@@ -9,9 +9,9 @@ from rnngrad.check.pipeline import check
 from rnngrad.check.tally import count
 from rnngrad.errors import mismatch_of
 from rnngrad.pair import Pair
-from rnngrad.result import Verdict
+from rnngrad.result import Report, Verdict
 
-__all__ = ["assert_gradients"]
+__all__ = ["assert_gradients", "settle"]
 
 __tracebackhide__ = True
 
@@ -22,10 +22,14 @@ def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
     Takes what `check` takes. Each gradient has an exception class of its own. Where several are wrong the seed of the
     case decides which one is raised, so that over many cases each of them is met, shrunk and reported.
     """
-    report = check(pair, given)
+    settle(check(pair, given), given.seed if isinstance(given, Case) else 0)
+
+
+def settle(report: Report, seed: int) -> None:
+    """Count a report, and raise GradientMismatch where it has a wrong gradient."""
     count(report)
     failed = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
     if failed:
-        lead = failed[given.seed % len(failed) if isinstance(given, Case) else 0]
+        lead = failed[seed % len(failed)]
         report = replace(report, lead=lead)
         raise mismatch_of(lead)(str(report), report)

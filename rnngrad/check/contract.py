@@ -16,7 +16,17 @@ from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 
-__all__ = ["call", "checked_gradient", "checked_inputs", "checked_outputs", "differentiated", "first_bad"]
+__all__ = [
+    "Arrays",
+    "at",
+    "call",
+    "checked_gradient",
+    "checked_inputs",
+    "checked_outputs",
+    "described",
+    "differentiated",
+    "finite_array",
+]
 
 __tracebackhide__ = True
 
@@ -110,6 +120,15 @@ def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) 
     return array
 
 
+def finite_array(what: str, value: Any) -> NDArray[np.float64]:
+    """Return a value in float64; raise InvalidPair, naming it, where it is no array of finite real numbers."""
+    array = real_array(value)
+    if array is None or not np.isfinite(array).all():
+        got = described(value) if array is None else f"{array[first_bad(array)]} at {first_bad(array)}"
+        raise InvalidPair(f"{what} is {got}, expected an array of finite real numbers")
+    return array.astype(np.float64)
+
+
 def real_array(value: Any) -> NDArray[Any] | None:
     """Return a value as an array of real numbers or booleans, or None where it is none."""
     if isinstance(value, str | bytes | Mapping | list | tuple) or value is None:
@@ -127,7 +146,8 @@ def described(value: Any) -> str:
         return f"an array of dtype {value.dtype}"
     if value is None:
         return "None"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def first_bad(array: NDArray[Any]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.pair import Pair
-from rnngrad.tree import Vector, pack, unpack
+from rnngrad.tree import Vector, unpack
 
 __all__ = ["FlatForward"]
 
@@ -17,15 +17,16 @@ __all__ = ["FlatForward"]
 class FlatForward:
     """Evaluate the outputs of a pair as a function of its differentiated inputs, packed into one vector.
 
-    theta is given away: it is a new vector at every call, and so a forward that changes or keeps its inputs disturbs
-    nothing. Where forward raises or returns something of another shape the value is nan, and the first such
-    ``trouble`` is kept in words.
+    ``tidy`` says that forward leaves its inputs as they were, so that they may be used again; where it does not, every
+    call must be given a vector of its own. Where forward raises or returns something of another shape the value is nan,
+    and the first such ``trouble`` is kept in words.
     """
 
     pair: Pair
     inputs: dict[str, NDArray[Any]]
     wrt: list[str]
     shapes: dict[str, tuple[int, ...]]  # of the outputs
+    tidy: bool
     evaluations: int = 0
     trouble: str | None = None
     size: int = field(init=False)
@@ -34,21 +35,24 @@ class FlatForward:
         self.size = sum(prod(shape) for shape in self.shapes.values())
 
     def __call__(self, theta: Vector) -> Vector:
-        self.evaluations += 1
-        moved = dict(zip(self.wrt, unpack(theta, [self.inputs[name].shape for name in self.wrt]), strict=True))
-        point = {name: moved[name] if name in moved else array.copy() for name, array in self.inputs.items()}
         try:
-            outputs, _ = self.pair.forward(point)
-            return self.flat(outputs)
+            return np.asarray(self.raw(theta), dtype=np.float64)
         except Exception as error:
             self.trouble = self.trouble or f"forward raised {type(error).__name__}: {error}"
             return np.full(self.size, np.nan)
 
-    def flat(self, outputs: dict[str, Any]) -> Vector:
-        """Pack the outputs; nan where one of them has another shape than at the point itself."""
+    def raw(self, theta: NDArray[Any]) -> NDArray[Any]:
+        """Return the outputs as they come, complex for a complex theta; let every exception through."""
+        self.evaluations += 1
+        moved = dict(zip(self.wrt, unpack(theta, [self.inputs[name].shape for name in self.wrt]), strict=True))
+        point = {name: moved[name] if name in moved else self.fixed(array) for name, array in self.inputs.items()}
+        outputs, _ = self.pair.forward(point)
         arrays = [np.asarray(outputs[name]) for name in self.shapes]
         for (name, shape), array in zip(self.shapes.items(), arrays, strict=True):
             if array.shape != shape:
-                self.trouble = self.trouble or f"{name} changes its shape from {shape} to {array.shape}"
-                return np.full(self.size, np.nan)
-        return pack(arrays)
+                raise ValueError(f"{name} changes its shape from {shape} to {array.shape}")
+        return np.concatenate([array.ravel() for array in arrays])
+
+    def fixed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an input that is not differentiated."""
+        return array if self.tidy else array.copy()

@@ -4,7 +4,7 @@ A test run collects by `collecting`; every check made by `assert_gradients` insi
 kept. The counts are plain dicts of numbers, so that they travel between processes and into files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnngrad.result import Report
 
-__all__ = ["Tally", "collecting", "count"]
+__all__ = ["Tally", "collecting", "count", "shortfall"]
 
 Tally = dict[str, Any]
 
@@ -30,6 +30,20 @@ def collecting() -> Iterator[dict[str, Tally]]:
         OPEN.reset(token)
 
 
+def shortfall(tallies: Mapping[str, Tally], share: float) -> str | None:
+    """Say which gradients were decided in less than a share of the examples; None where all are well decided."""
+    lines = []
+    for tally in tallies.values():
+        for name, row in tally["gradients"].items():
+            decided, examples = row["pass"] + row["FAIL"], row["pass"] + row["FAIL"] + row["inconclusive"]
+            if decided < share * examples:
+                lines.append(
+                    f"{name} of {tally['pair']}: {decided} of {examples} examples could be decided, at least "
+                    f"{share:.0%} are asked for; the last of the others: {row['why']}"
+                )
+    return "\n".join(lines) or None
+
+
 def count(report: "Report") -> None:
     """Add one report to the collection that is open, if any."""
     tallies = OPEN.get()
@@ -45,9 +59,11 @@ def count(report: "Report") -> None:
         seen[:] = [min(seen[0], size), max(seen[1], size)]
     for gradient in report.gradients:
         row = tally["gradients"].setdefault(
-            gradient.name, {"pass": 0, "inconclusive": 0, "FAIL": 0, "ratio": 0.0, "resolution": 0.0}
+            gradient.name, {"pass": 0, "inconclusive": 0, "FAIL": 0, "ratio": 0.0, "resolution": 0.0, "why": ""}
         )
         row[gradient.verdict.value] += 1
+        if gradient.verdict.value == "inconclusive":
+            row["why"] = gradient.findings[0].message
         if gradient.verdict.value == "pass" and gradient.ratio is not None:
             row["ratio"] = max(row["ratio"], gradient.ratio)
             row["resolution"] = max(row["resolution"], gradient.resolution)

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from rnngrad.report.text import HEADER, cells, headline, subject
+from rnngrad.report.text import HEADER, cells, headline, subject, wrong_entries
 from rnngrad.result import GradientResult, Report
 
 __all__ = ["render"]
@@ -24,6 +24,7 @@ def render(report: Report) -> str:
     title = escape(f"{report.pair}: {report.verdict.value}")
     head = "".join(f"<th>{escape(cell)}</th>" for cell in HEADER)
     findings = [finding.message for gradient in report.gradients for finding in gradient.findings]
+    wrong = "\n".join(line for gradient in report.gradients for line in wrong_entries(gradient))
     remarks = "".join(f"<li>{escape(remark)}</li>" for remark in [*findings, *report.notes])
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -32,7 +33,8 @@ def render(report: Report) -> str:
         f"<p>{escape(subject(report)).replace(chr(10), '<br>')}</p>"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(map(row, report.gradients))}</tbody></table></div>"
-        f"<ul>{remarks}</ul><p>Run it again:</p><pre>{escape(report.replay)}</pre></body></html>\n"
+        f"<pre>{escape(wrong)}</pre><ul>{remarks}</ul>"
+        f"<p>Run it again:</p><pre>{escape(report.replay)}</pre></body></html>\n"
     )
 
 

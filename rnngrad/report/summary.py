@@ -14,7 +14,7 @@ HEADER = ("gradient", "decided", "inconclusive", "failed", "error/bar", "would h
 def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of one gradient."""
     decided = row["pass"] + row["FAIL"]
-    numbers = (value(row["ratio"], 2), bar(row["resolution"]))
+    numbers = (value(row["ratio"], 2), bar(row["resolution"])) if row["pass"] else ("-", "-")
     return (name, str(decided), str(row["inconclusive"]), str(row["FAIL"]), *numbers)
 
 
@@ -27,7 +27,8 @@ def subject(tally: Mapping[str, Any]) -> str:
     """Name the pair, its examples, their cost, and the shapes that were seen."""
     spans = ", ".join(span(dim, *sizes) for dim, sizes in tally["sizes"].items())
     each = value(tally["evaluations"] / max(tally["examples"], 1), 3)
-    parts = [f"pair {tally['pair']}", f"{tally['examples']} examples", f"{each} forward passes each", spans]
+    examples = f"{tally['examples']} example{'s' if tally['examples'] != 1 else ''}"
+    parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", spans]
     return "    ".join(part for part in parts if part)
 
 

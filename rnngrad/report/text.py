@@ -4,7 +4,7 @@ from rnngrad.report.numbers import bar, pairwise, value
 from rnngrad.report.table import columns
 from rnngrad.result import GradientResult, Report, Verdict
 
-__all__ = ["HEADER", "cells", "headline", "render", "subject"]
+__all__ = ["HEADER", "cells", "headline", "render", "subject", "wrong_entries"]
 
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
@@ -12,13 +12,25 @@ HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by"
 def render(report: Report) -> str:
     """Return the report as lines of text."""
     lines = [headline(report), "", subject(report), *columns([HEADER, *map(cells, report.gradients)])]
-    wrong = [gradient for gradient in report.gradients if gradient.wrong]
-    lines += [f"wrong      {gradient.wrong} of {gradient.size} entries of {gradient.name}" for gradient in wrong]
+    for gradient in report.gradients:
+        lines += wrong_entries(gradient)
     remarks = [finding.message for gradient in report.gradients for finding in gradient.findings]
     remarks = [remark for remark in remarks if remark != lines[0]]
     lines += [f"finding    {remark}" for remark in remarks]
     lines += [f"note       {note}" for note in report.notes]
     return "\n".join([*lines, f"replay     {report.replay}"])
+
+
+def wrong_entries(gradient: GradientResult) -> list[str]:
+    """Say how many entries are wrong, and list the worst."""
+    if not gradient.wrong:
+        return []
+    part = " that were looked at" if gradient.examined < gradient.size else ""
+    lines = [f"wrong      {gradient.wrong} of {gradient.examined} entries of {gradient.name}{part}"]
+    for entry in gradient.entries if gradient.wrong > 1 else ():
+        claimed, numeric = pairwise(entry.backward, entry.numeric)
+        lines.append(f"           {list(entry.index)} backward {claimed}, numeric {numeric} ± {bar(entry.bar)}")
+    return lines
 
 
 def headline(report: Report) -> str:
@@ -32,7 +44,8 @@ def headline(report: Report) -> str:
     wrong = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
     others = [name for name in wrong if name != lead.name]
     also = f"; also wrong: {', '.join(others)}" if others else ""
-    return f"{lead.name}{index(lead)}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}{also}"
+    where = index(lead) or (" along a direction" if lead.shape else "")
+    return f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}{also}"
 
 
 def subject(report: Report) -> str:
@@ -50,7 +63,7 @@ def cells(gradient: GradientResult) -> tuple[str, ...]:
     return (
         gradient.name,
         gradient.verdict.value,
-        index(gradient),
+        index(gradient) or "all",
         claimed,
         f"{numeric} ± {bar(gradient.bar or 0.0)}",
         bar(gradient.error or 0.0),

@@ -1,0 +1,76 @@
+"""A pair at one point: phi(theta) = <v, f(theta)>, its noise, and the lines through it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.check.forward import FlatForward
+from rnngrad.numdiff.directional import Direction, direction_lines
+from rnngrad.numdiff.noise import FLOOR, measure_noise
+from rnngrad.numdiff.sample import Lines, entry_lines
+from rnngrad.numdiff.scale import length_scale, norm
+from rnngrad.tree import Vector, pack
+
+__all__ = ["Point", "point_of"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Everything that the numerical side knows of one point.
+
+    theta joins the differentiated inputs, ``parts`` says where each of them lies in it; v joins the cotangents and f0
+    the outputs. sigma is the noise of phi, ``magnitude`` the size of <|v|, |f|>.
+    """
+
+    forward: FlatForward
+    theta: Vector
+    v: Vector
+    f0: Vector
+    scale: Vector
+    sigma: float
+    magnitude: float
+    parts: dict[str, slice]
+
+    @property
+    def relative_noise(self) -> float:
+        """Return sigma in units of what correctly rounded outputs would have."""
+        floor = FLOOR * norm(self.v * np.spacing(np.abs(self.f0)))
+        return self.sigma / floor if floor else 1.0
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of one input."""
+        return self.forward.inputs[name].shape
+
+    def shortest_axis(self, part: slice) -> int:
+        """Return the shortest axis of the input that a part of theta is; 1 where it is no whole input."""
+        shapes = [self.shape(name) for name, whole in self.parts.items() if whole == part]
+        return max(1, min(shapes[0], default=1)) if shapes else 1
+
+    def entries(self, name: str, some: NDArray[np.intp]) -> Lines:
+        """Return the lines along some entries of one input, numbered within it."""
+        where = some + self.parts[name].start
+        return entry_lines(
+            self.forward, self.theta, self.v, self.f0, where, self.scale[where], self.sigma, reuse=self.forward.tidy
+        )
+
+    def directions(self, some: Sequence[Direction], claimed: Vector) -> Lines:
+        """Return the lines along some directions."""
+        return direction_lines(
+            self.forward, self.theta, self.v, self.f0, some, claimed, self.sigma, reuse=self.forward.tidy
+        )
+
+
+def point_of(forward: FlatForward, upstream: dict[str, Vector], outputs: dict[str, Vector]) -> Point:
+    """Join inputs, outputs and cotangents, and measure the noise."""
+    inputs = [forward.inputs[name] for name in forward.wrt]
+    theta = pack(inputs)
+    v, f0 = pack(list(upstream.values())), pack(list(outputs.values()))
+    scale = np.concatenate([length_scale(array.ravel()) for array in inputs])
+    ends = np.cumsum([array.size for array in inputs])
+    parts = {
+        name: slice(int(end) - array.size, int(end)) for name, array, end in zip(forward.wrt, inputs, ends, strict=True)
+    }
+    sigma = measure_noise(forward, theta, scale, v, f0).sigma if theta.size else 0.0
+    return Point(forward, theta, v, f0, scale, sigma, float(np.abs(v) @ np.abs(f0)), parts)

@@ -1,0 +1,84 @@
+"""Every gradient at once: one direction for each input, one weighted over all of them, entries where these disagree.
+
+The random direction of an input names it when its gradient is wrong, at a cost that does not grow with its size. The
+weighted one makes small entries count as much as large ones; where it alone disagrees, it is asked input by input.
+"""
+
+import numpy as np
+
+from rnngrad.check.directed import Directed, along
+from rnngrad.check.locate import every_entry, located
+from rnngrad.check.point import Point
+from rnngrad.check.trust import certified
+from rnngrad.check.verdict import from_direction, from_entries, from_nothing
+from rnngrad.numdiff.directional import Direction, draw_direction, weights
+from rnngrad.result import GradientResult
+from rnngrad.tree import Vector
+
+__all__ = ["nothing_claimed", "sweep", "sweep_entries"]
+
+
+def sweep_entries(point: Point, claims: dict[str, Vector], _seed: int) -> tuple[list[GradientResult], bool]:
+    """Judge the claimed gradient of every input by all its entries; return what `sweep` does."""
+    results = [
+        from_entries(point, name, every_entry(point, name, claimed)) if len(claimed) else from_nothing(point, name)
+        for name, claimed in claims.items()
+    ]
+    return results, False
+
+
+def sweep(point: Point, claims: dict[str, Vector], seed: int) -> tuple[list[GradientResult], bool]:
+    """Judge the claimed gradient of every input in ``claims`` along directions; look at entries where they disagree.
+
+    Return the results, and whether the slopes along the directions came from the complex step.
+    """
+    joined = np.zeros(len(point.theta))
+    for name, claimed in claims.items():
+        joined[point.parts[name]] = claimed
+    names = [name for name, claimed in claims.items() if len(claimed)]
+    rng = np.random.default_rng([seed, len(joined)])
+    asked = asked_of(point, names, joined, rng) if names else None
+    results = {}
+    for line, name in enumerate(names):
+        if asked is None or not asked.doubtful[line]:
+            continue
+        found = located(point, name, joined, asked, line, rng)
+        explained = found is not None and (found.answer.wrong.any() or not asked.answer.wrong[line])
+        if found is not None and explained:
+            results[name] = from_entries(point, name, found)
+    for line, name in enumerate(names):
+        if asked is not None and name not in results:
+            results[name] = from_direction(point, name, asked, line)
+    ordered = [results.get(name) or from_nothing(point, name) for name in claims]
+    return ordered, asked is not None and asked.exact
+
+
+def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> Directed:
+    """Ask along one direction for each input, or along weighted ones where only the weights make a difference."""
+    directions = [plain(point, point.parts[name], joined, rng) for name in names]
+    watch = weighted(point, slice(0, len(joined)), joined, rng)
+    both = along(point, [*directions, watch], joined, exact=certified(point, joined, rng))
+    if not both.doubtful[-1] or both.doubtful[:-1].any():
+        return both
+    return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined)
+
+
+def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
+    """Draw a direction over a part of theta."""
+    return draw_direction(part.start, point.scale[part], joined[part], rng)
+
+
+def weighted(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
+    """Draw a direction over a part of theta, weighted by the inverse size of the claimed gradient."""
+    scale, claimed = point.scale[part], joined[part]
+    return draw_direction(part.start, scale * weights(scale, claimed), claimed, rng)
+
+
+def nothing_claimed(point: Point, name: str, seed: int) -> GradientResult:
+    """Judge the claim that the derivative with respect to one input is zero: what a missing gradient amounts to."""
+    part = point.parts[name]
+    if part.start == part.stop:
+        return from_nothing(point, name)
+    nothing = np.zeros(len(point.theta))
+    direction = plain(point, part, nothing, np.random.default_rng([seed, part.start]))
+    return from_direction(point, name, along(point, [direction], nothing), 0)

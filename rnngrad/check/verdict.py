@@ -1,0 +1,101 @@
+"""The result for one tensor, from the answers on its direction or on its entries."""
+
+from math import prod
+
+import numpy as np
+
+from rnngrad.check.compare import Answer
+from rnngrad.check.contract import at
+from rnngrad.check.directed import Directed
+from rnngrad.check.explain import explain
+from rnngrad.check.locate import Located
+from rnngrad.check.point import Point
+from rnngrad.numdiff.sample import Lines
+from rnngrad.result import Entry, Finding, GradientResult, Verdict
+
+__all__ = ["from_direction", "from_entries", "from_nothing"]
+
+LISTED = 5  # wrong entries that a result names
+SPREAD = (
+    "along a random direction backward and numeric disagree, though no single entry is off by more than its bar: "
+    "a small error spread over many entries"
+)
+
+
+def from_nothing(point: Point, name: str) -> GradientResult:
+    """Return the result for a tensor without entries."""
+    return GradientResult(name, Verdict.PASS, point.shape(name))
+
+
+def from_direction(point: Point, name: str, asked: Directed, line: int) -> GradientResult:
+    """Return the result for a tensor that was judged along one direction."""
+    answer, direction = asked.answer, asked.directions[line]
+    verdict = Verdict.PASS
+    findings: tuple[Finding, ...] = ()
+    if answer.wrong[line]:
+        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {SPREAD}"),)
+    elif answer.undecided[line]:
+        verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
+    single = len(direction.values) == 1  # then the slope along the direction is the entry, times a known factor
+    factor = direction.values[0] if single else 1.0
+    claimed, numeric = answer.claimed[line] / factor, answer.numeric[line] / factor
+    return GradientResult(
+        name,
+        verdict,
+        point.shape(name),
+        findings,
+        worst_index=(0,) * len(point.shape(name)) if single else None,
+        backward=float(claimed),
+        numeric=float(numeric),
+        bar=float(answer.bar[line] / abs(factor)),
+        error=float(abs(claimed - numeric)),
+        ratio=float(answer.ratio[line]),
+        resolution=float(answer.seen[line] / np.abs(direction.values).min()),
+    )
+
+
+def from_entries(point: Point, name: str, found: Located) -> GradientResult:
+    """Return the result for a tensor whose entries were looked at: the verdict, and the numbers of the worst one."""
+    shape = point.shape(name)
+    answer = found.answer
+    verdict, among = Verdict.PASS, np.ones(len(found.entries), bool)
+    if answer.wrong.any():
+        verdict, among = Verdict.FAIL, answer.wrong
+    elif answer.undecided.any():
+        verdict, among = Verdict.INCONCLUSIVE, answer.undecided
+    order = np.flatnonzero(among)[np.argsort(-answer.ratio[among], kind="stable")]
+    listed = [entry_of(shape, found, int(line)) for line in order[:LISTED]]
+    worst = listed[0]
+    findings: tuple[Finding, ...] = ()
+    if verdict is Verdict.INCONCLUSIVE:
+        findings = (undecided(name, at(name, worst.index), found.lines, answer, int(order[0])),)
+    return GradientResult(
+        name,
+        verdict,
+        shape,
+        findings,
+        worst_index=worst.index,
+        backward=worst.backward,
+        numeric=worst.numeric,
+        bar=worst.bar,
+        error=abs(worst.backward - worst.numeric),
+        ratio=float(answer.ratio[order[0]]),
+        resolution=float(answer.seen.max()),
+        wrong=int(answer.wrong.sum()),
+        examined=prod(shape) if found.complete else len(found.entries),
+        entries=tuple(listed) if verdict is Verdict.FAIL else (),
+    )
+
+
+def undecided(name: str, where: str, lines: Lines, answer: Answer, line: int) -> Finding:
+    """Return the finding that says why there is nothing to compare with."""
+    kind, why = explain(lines, line, answer, where)
+    return Finding(Verdict.INCONCLUSIVE, kind, name, f"{where}: {why}")
+
+
+def entry_of(shape: tuple[int, ...], found: Located, line: int) -> Entry:
+    """Return one entry with both values."""
+    entry = int(found.entries[line])
+    index = tuple(int(i) for i in np.unravel_index(entry, shape))
+    answer = found.answer
+    return Entry(index, float(answer.claimed[line]), float(answer.numeric[line]), float(answer.bar[line]))
