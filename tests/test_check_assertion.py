@@ -1,0 +1,51 @@
+"""`rg.assert_gradients`: a check as an assertion."""
+
+# A forward or backward pass has the signature of its role, whether it uses all of it or not:
+# ruff: noqa: ARG005
+
+import pickle
+
+import numpy as np
+import pytest
+from check_pairs import ARRAYS, CASE, affine, averaged
+
+import rnngrad as rg
+
+
+def test_assert_gradients_returns_nothing_where_all_is_right():
+    assert rg.assert_gradients(affine, CASE) is None
+    assert rg.assert_gradients(affine, ARRAYS) is None
+
+
+def test_a_mismatch_carries_the_report_and_shows_it():
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.assert_gradients(averaged, CASE)
+    error = caught.value
+    assert error.report == rg.check(averaged, CASE)
+    assert str(error) == str(error.report)
+    assert str(error).startswith("w[0, 0]: backward -0.08, numeric -0.16 ± ")
+    assert (type(error).__name__, isinstance(error, AssertionError)) == ("GradientMismatch", True)
+
+
+def test_each_wrong_gradient_leads_for_some_seed_and_has_a_class_of_its_own():
+    pair = rg.pair(
+        lambda x, y, z: x + y + z,
+        lambda dout, x, y, z: (2 * dout, dout, 3 * dout),
+        inputs={"x": "n", "y": "n", "z": "n"},
+        name="p",
+    )
+    found = []
+    for given in (rg.Case(n=1, seed=0), rg.Case(n=1, seed=1), rg.Case(n=1, seed=2), dict.fromkeys("xyz", np.ones(1))):
+        with pytest.raises(rg.GradientMismatch) as caught:
+            rg.assert_gradients(pair, given)
+        found.append((caught.value.report.lead, type(caught.value)))
+    assert [lead for lead, _ in found] == ["x", "z", "x", "x"]
+    assert found[0][1] is found[2][1] is not found[1][1]
+    assert str(caught.value).splitlines()[0].endswith("; also wrong: z")
+
+
+def test_a_mismatch_can_be_pickled():
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.assert_gradients(averaged, CASE)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.report) == (str(caught.value), caught.value.report)

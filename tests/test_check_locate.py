@@ -1,0 +1,127 @@
+"""From a gradient that is wrong to its entries, in tensors of any size."""
+
+# ruff: noqa: ARG005  (a backward pass has the signature of its role)
+
+import numpy as np
+import pytest
+from check_pairs import FAIL, PASS, elementwise, spoiled_cell
+
+import rnngrad as rg
+from rnngrad.cells.rnn import rnn_cell
+from rnngrad.result import Entry
+
+LARGE = rg.Case(m=64, N=8, n=256, k=32, scale=0.0625, seed=1)  # W has 65,536 entries
+
+
+def off_at(places, by):
+    """Return the change that moves some entries of an array by so many of its root mean squares."""
+
+    def change(array):
+        array = array.copy()
+        for place in places:
+            array[place] += by * np.sqrt(np.mean(array**2))
+        return array
+
+    return change
+
+
+def sine(wrong, by=1e-3, shape=(64, 64)):
+    """Check the sine at many points, its derivative off at some of them, by flat index."""
+    off = np.ones(shape)
+    off.flat[list(wrong)] += by
+    pair = elementwise(np.sin, lambda x: np.cos(x) * off, shape="*shape", name="sine")
+    return rg.check(pair, {"x": np.linspace(0.5, 1.25, off.size).reshape(shape)})["x"]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (17, 200), (255, 255)])
+def test_one_wrong_entry_of_many_thousands_is_found_and_named(place):
+    report = rg.check(spoiled_cell(off_at([place], 1e-6)), LARGE)
+    assert [gradient.name for gradient in report.gradients if gradient.verdict is not PASS] == ["W"]
+    w = report["W"]
+    assert (w.verdict, w.worst_index, w.wrong, w.examined, w.size) == (FAIL, place, 1, 65_536, 65_536)
+    assert w.error == pytest.approx(abs(w.backward - w.numeric))
+    assert w.bar < w.error / 1e3
+    assert [entry.index for entry in w.entries] == [place]
+    assert report.evaluations < 2000
+
+
+@pytest.mark.parametrize("name", ["U", "V", "ba", "by", "x_t", "s_prev"])
+def test_a_wrong_entry_is_found_in_every_input(name):
+    report = rg.check(spoiled_cell(off_at([(3, 0)], 1e-6), name), LARGE)
+    assert [gradient.name for gradient in report.gradients if gradient.verdict is not PASS] == [name]
+    assert (report[name].worst_index, report[name].wrong, report[name].examined) == ((3, 0), 1, report[name].size)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("count", [2, 5, 16, 20])
+def test_several_wrong_entries_of_a_large_tensor_are_all_found(count, seed):
+    rng = np.random.default_rng([count, seed])
+    places = {tuple(map(int, divmod(place, 256))) for place in rng.choice(65_536, count, replace=False)}
+    w = rg.check(spoiled_cell(off_at(places, 1e-3)), LARGE)["W"]
+    assert (w.verdict, w.wrong, w.examined) == (FAIL, count, 65_536)
+    assert {entry.index for entry in w.entries} <= places
+    assert len(w.entries) == min(count, 5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [17, 30, 40, 100, 1000])
+def test_of_many_wrong_entries_some_are_found_and_named(count, seed):
+    wrong = np.random.default_rng([count, seed]).choice(4096, count, replace=False)
+    x = sine(wrong)
+    assert (x.verdict, x.findings) == (FAIL, ())
+    assert min(count, 20) // 2 < x.wrong <= count
+    assert x.examined == 4096 if x.wrong == count else x.wrong <= x.examined < 100
+    assert {entry.index for entry in x.entries} <= {divmod(int(place), 64) for place in wrong}
+
+
+@pytest.mark.parametrize("wrong", [[100, 101], [100, 102, 104], range(100, 120), [0, 4095]], ids=str)
+def test_wrong_entries_that_are_neighbours_are_all_found(wrong):
+    x = sine(wrong)
+    assert (x.wrong, x.examined) == (len(wrong), 4096)
+    assert {entry.index for entry in x.entries} <= {divmod(place, 64) for place in wrong}
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 34, 64])
+def test_the_search_begins_where_a_tensor_is_no_longer_small(size):
+    x = sine([size - 1], shape=(size,))
+    assert (x.verdict, x.worst_index, x.wrong, x.examined) == (FAIL, (size - 1,), 1, size)
+
+
+@pytest.mark.parametrize("change", [lambda d: d * 1.01, lambda d: d.T, lambda d: 0 * d, lambda d: d + 1e-6])
+def test_a_gradient_that_is_wrong_everywhere_is_told_from_a_sample(change):
+    report = rg.check(spoiled_cell(change), LARGE)
+    w = report["W"]
+    assert w.verdict is FAIL
+    assert 24 <= w.examined <= 64 < w.size
+    assert 0.9 * w.examined <= w.wrong <= w.examined
+    assert len(w.entries) == 5
+    assert f"wrong      {w.wrong} of {w.examined} entries of W that were looked at" in str(report)
+
+
+def test_the_worst_entries_come_first():
+    off = np.ones(400)
+    off[[7, 77, 177]] = 1 + np.array([1e-6, 1e-2, 1e-4])
+    x = rg.check(elementwise(np.sin, lambda x: np.cos(x) * off), {"x": np.linspace(0.2, 0.4, 400)})["x"]
+    assert [entry.index for entry in x.entries] == [(77,), (177,), (7,)]
+    assert x.entries[0] == Entry((77,), x.backward, x.numeric, x.bar)
+
+
+def test_a_wrong_entry_that_looks_right_to_the_plain_direction_is_found_in_a_large_tensor():
+    weights = np.ones(1000)
+    weights[500] = 1e-9
+    claimed = weights.copy()
+    claimed[500] = 0.0
+    pair = rg.pair(lambda x: weights @ x, lambda dout, x: dout * claimed, inputs={"x": "n"}, name="linear")
+    x = rg.check(pair, {"x": np.linspace(1.0, 2.0, 1000)})["x"]
+    assert (x.verdict, x.worst_index, x.wrong) == (FAIL, (500,), 1)
+
+
+SIZES = [(1, 1), (4, 3), (16, 8), (64, 8), (256, 8), (256, 64)]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0625])
+@pytest.mark.parametrize(("n", "N"), SIZES)
+def test_a_passing_check_takes_at_most_a_hundred_forward_passes_at_any_size(n, N, scale):
+    report = rg.check(rnn_cell, rg.Case(m=max(1, n // 4), N=N, n=n, k=max(1, n // 8), scale=scale, seed=1))
+    assert report.verdict is PASS
+    assert report.evaluations <= 100

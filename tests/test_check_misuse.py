@@ -1,0 +1,156 @@
+"""What cannot be checked at all raises InvalidPair, in words."""
+
+# A forward or backward pass has the signature of its role, whether it uses all of it or not:
+# ruff: noqa: ARG001, ARG005
+
+import numpy as np
+import pytest
+from check_pairs import ARRAYS, CASE, affine, affine_forward, elementwise
+
+import rnngrad as rg
+
+
+def returning(value):
+    """Return a canonical pair whose forward returns a value."""
+    return rg.Pair(lambda p: value, lambda c, _: {}, inputs={"x": "n"}, name="odd")
+
+
+def refusing(x):
+    raise RuntimeError("no such thing")
+
+
+def declared(**rest):
+    """Return a pair that computes nothing, with the given declaration."""
+    return rg.Pair(lambda p: ({"out": 1.0}, None), lambda c, _: {}, name="odd", **rest)
+
+
+X = {"x": np.ones(2)}
+EFFORT = "expected one of ['auto', 'entries']"
+
+
+class Unconvertible:
+    """An object that is no array and refuses to become one."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("no array")
+
+
+MISUSES = {
+    "no pair": (lambda: rg.check(affine_forward, X), "check takes a pair, built by rg.pair or rg.Pair; got <function"),
+    "effort": (lambda: rg.check(affine, ARRAYS, effort="all"), f"effort='all'; {EFFORT}"),
+    "no effort": (lambda: rg.check(affine, ARRAYS, effort=None), f"effort=None; {EFFORT}"),
+    "effort as a list": (
+        lambda: rg.check(affine, ARRAYS, effort=["entries"]),
+        f"effort=['entries']; {EFFORT}",
+    ),
+    "no shapes": (lambda: rg.check(declared(), CASE), "odd declares no inputs, so no case can be drawn; pass arrays"),
+    "other case": (lambda: rg.check(affine, rg.Case(n=1, seed=0)), "Case(n=1, seed=0) does not fit: the dims are"),
+    "other names": (lambda: rg.check(affine, X), "the inputs of affine are ['x', 'w', 'b'], got ['x']"),
+    "other shapes": (lambda: rg.check(affine, ARRAYS | {"b": np.ones(3)}), "dim 'm' is "),
+    "complex input": (
+        lambda: rg.check(elementwise(np.exp, np.exp), {"x": np.ones(2) * 1j}),
+        "input x of f is an array of dtype complex128, expected an array of real numbers",
+    ),
+    "text input": (
+        lambda: rg.check(elementwise(np.exp, np.exp), {"x": "ab"}),
+        "input x of f is a str, expected an array of real numbers",
+    ),
+    "no input": (
+        lambda: rg.check(elementwise(np.exp, np.exp), {"x": None}),
+        "input x of f is None, expected an array of real numbers",
+    ),
+    "ragged input": (
+        lambda: rg.check(rg.Pair(lambda p: None, lambda c, _: None, name="odd"), {"x": Unconvertible()}),
+        "input x of odd is an Unconvertible, expected an array of real numbers",
+    ),
+    "nan input": (
+        lambda: rg.check(affine, ARRAYS | {"x": np.array([[1.0, 2.0], [np.nan, 4.0]])}),
+        "input x[1, 0] of affine is nan; gradients need finite inputs",
+    ),
+    "integers only": (
+        lambda: rg.check(elementwise(np.exp, np.exp), {"x": np.array([1, 2])}),
+        "no input can be differentiated in f; only floating-point inputs can, and these are x int64",
+    ),
+    "integer in wrt": (
+        lambda: rg.check(rg.pair(np.add, np.add, inputs={"x": "n", "y": "n"}, wrt=("y",), name="p"), X | {"y": [1][0]}),
+        "y has shape () with 0 axes, declared 'n' with 1",
+    ),
+    "integer wrt": (
+        lambda: rg.check(
+            rg.pair(np.add, np.add, inputs={"x": "n", "y": "n"}, wrt=("y",), name="p"), X | {"y": np.array([1, 2])}
+        ),
+        "['y'] cannot be differentiated in p; only floating-point inputs can, and these are x float64, y int64",
+    ),
+    "no tuple": (
+        lambda: rg.check(returning(3.0), X),
+        "forward of odd returned a float, expected (dict of outputs, cache)",
+    ),
+    "no dict": (
+        lambda: rg.check(returning((np.ones(2), None)), X),
+        "forward of odd returned a tuple, expected (dict of outputs, cache)",
+    ),
+    "no output": (lambda: rg.check(returning(({}, None)), X), "forward of odd returned no output"),
+    "integer output": (
+        lambda: rg.check(returning(({"out": np.array([1])}, None)), X),
+        "output out of odd is an array of dtype int64, expected an array of floating-point numbers\n    with the given",
+    ),
+    "None as output": (
+        lambda: rg.check(returning(({"out": None}, None)), X),
+        "output out of odd is None, expected an array of floating-point numbers",
+    ),
+    "nan output": (
+        lambda: rg.check(returning(({"out": np.array([1.0, np.nan])}, None)), X),
+        "forward of odd returned nan at out[1]\n    with the given arrays",
+    ),
+    "forward raises": (
+        lambda: rg.check(rg.pair(refusing, np.add, inputs={"x": "n"}, name="p"), rg.Case(n=2, seed=5)),
+        "forward of p raised RuntimeError: no such thing\n    at " + __file__,
+    ),
+    "forward of another arity": (
+        lambda: rg.check(rg.pair(lambda x: (x, x, x), np.add, inputs={"x": "n"}, returns=("a", "b"), name="p"), X),
+        "forward returned 3 values, returns=('a', 'b') names 2\n    in forward of p at the given arrays",
+    ),
+    "backward raises": (
+        lambda: rg.check(rg.pair(lambda x: x, lambda dout, x: 1 / 0, inputs={"x": "n"}, name="p"), X),
+        "backward of p raised ZeroDivisionError: division by zero",
+    ),
+    "backward returns no dict": (
+        lambda: rg.check(rg.Pair(lambda p: ({"out": p["x"]}, None), lambda c, _: [1.0], name="odd"), X),
+        "backward of odd returned a list, expected a dict of gradients",
+    ),
+    "cotangents of other names": (
+        lambda: rg.check(affine, ARRAYS, cotangents={"y": np.ones((2, 1))}),
+        "the cotangents of affine have shapes {'y': (2, 1)}, expected {'out': (2, 1)}",
+    ),
+    "cotangents of other shapes": (
+        lambda: rg.check(affine, ARRAYS, cotangents={"out": 1.0}),
+        "the cotangents of affine have shapes {'out': ()}, expected {'out': (2, 1)}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("misuse", "message"), MISUSES.values(), ids=MISUSES)
+def test_misuse_raises_invalid_pair_and_says_what_was_got_and_expected(misuse, message):
+    with pytest.raises(rg.InvalidPair) as caught:
+        misuse()
+    assert str(caught.value).startswith(message)
+
+
+def test_an_exception_of_forward_is_told_with_its_line_and_the_case_and_is_kept_as_the_cause():
+    line = refusing.__code__.co_firstlineno + 1
+    with pytest.raises(rg.InvalidPair) as caught:
+        rg.check(rg.pair(refusing, np.add, inputs={"x": "n"}, name="p"), rg.Case(n=2, seed=5))
+    assert str(caught.value).endswith(f"{__file__}:{line} in refusing\n    with Case(n=2, seed=5)")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+@pytest.mark.parametrize("given", [{"out": "a"}, {"out": np.ones((2, 1)) * 1j}, {"out": {"a": 1}}, [np.ones((2, 1))]])
+def test_cotangents_that_are_no_arrays_are_a_misuse(given):
+    with pytest.raises(rg.InvalidPair):
+        rg.check(affine, ARRAYS, cotangents=given)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_cotangents_that_are_not_finite_are_a_misuse(value):
+    with pytest.raises(rg.InvalidPair):
+        rg.check(affine, ARRAYS, cotangents={"out": np.array([[1.0], [value]])})
