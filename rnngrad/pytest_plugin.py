@@ -6,6 +6,7 @@ It is loaded by every pytest run of its environment, so it imports neither numpy
 import json
 import os
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from rnngrad.check.tally import collecting, shortfall
+from rnngrad.check.trust import trusting
 
 __all__: list[str] = []
 
@@ -183,7 +185,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Count the checks that a test makes; the counts travel with its report, and too few decided ones fail it."""
-    with collecting() as tallies:
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", isinstance(item, PairItem))
+    with collecting() as tallies, trusting() if drawn else nullcontext():
         try:
             outcome = yield
         finally:

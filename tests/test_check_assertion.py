@@ -1,7 +1,6 @@
 """`rg.assert_gradients`: a check as an assertion."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG005
 
 import pickle
 

@@ -1,7 +1,6 @@
 """What forward and backward may do and must not: copies, kinds of arrays, gradients that are none."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG005
 
 import numpy as np
 import pytest

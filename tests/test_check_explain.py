@@ -158,3 +158,16 @@ def test_a_smooth_bend_sharper_than_the_steps_is_not_called_noise(width):
     assert report["x"].findings[0].kind == "sharp"
     assert str(report).startswith("x[0]: the numerical derivative is 0 ± ")
     assert "forward bends too sharply here to decide" in str(report)
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+def test_a_forward_that_is_not_deterministic_is_told_as_such(effort):
+    rng = np.random.default_rng(0)
+
+    def f(x):
+        return x**2 + 0.1 * rng.normal(size=x.shape)
+
+    given = {"x": np.array([0.7, 1.0, 2.0])}
+    report = rg.check(elementwise(f, lambda x: 2 * x), given, cotangents={"out": np.ones(3)}, effort=effort)
+    assert (report.verdict, report["x"].findings[0].kind) == (OPEN, "random")
+    assert "forward is not deterministic: two calls at the same point differ by " in str(report)

@@ -1,7 +1,5 @@
 """From a gradient that is wrong to its entries, in tensors of any size."""
 
-# ruff: noqa: ARG005  (a backward pass has the signature of its role)
-
 import numpy as np
 import pytest
 from check_pairs import FAIL, PASS, elementwise, spoiled_cell

@@ -1,7 +1,7 @@
 """What cannot be checked at all raises InvalidPair, in words."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG001, ARG005
+# ruff: noqa: ARG001
 
 import numpy as np
 import pytest

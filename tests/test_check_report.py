@@ -1,7 +1,6 @@
 """What a report of `rg.check` holds: for a case and for given arrays."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG005
 
 import numpy as np
 import pytest

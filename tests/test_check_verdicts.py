@@ -1,7 +1,6 @@
 """Right, wrong and undecidable gradients: which verdict each gets, and that no other suffers."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG005
 
 import numpy as np
 import pytest

@@ -1,7 +1,6 @@
 """What Hypothesis draws, what it shrinks to, and the tests that `gradient_test` makes."""
 
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
-# ruff: noqa: ARG005
 
 import subprocess
 import sys

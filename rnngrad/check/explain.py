@@ -28,6 +28,12 @@ class Probes:
 
 def explain(lines: Lines, line: int, answer: Answer, where: str) -> tuple[str, str]:
     """Return a short name and words for why one line could not be decided; ``where`` names the line in them."""
+    again = lines.f(lines.move(line, 0.0)[0])
+    if not np.array_equal(again, lines.f0, equal_nan=True):
+        if not np.isfinite(again).all():
+            return "random", "forward is not deterministic: a second call at the same point fails"
+        apart = float(np.max(np.abs(again - lines.f0)))
+        return "random", f"forward is not deterministic: two calls at the same point differ by {apart:.0e}"
     probes = probed(lines, line, where)
     if probes.edge is not None:
         return "nonfinite", probes.edge

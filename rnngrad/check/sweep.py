@@ -6,10 +6,10 @@ weighted one makes small entries count as much as large ones; where it alone dis
 
 import numpy as np
 
+from rnngrad.check.certificate import certified
 from rnngrad.check.directed import Directed, along
 from rnngrad.check.locate import every_entry, located
 from rnngrad.check.point import Point
-from rnngrad.check.trust import certified
 from rnngrad.check.verdict import from_direction, from_entries, from_nothing
 from rnngrad.numdiff.directional import Direction, draw_direction, weights
 from rnngrad.result import GradientResult
@@ -37,7 +37,7 @@ def sweep(point: Point, claims: dict[str, Vector], seed: int) -> tuple[list[Grad
         joined[point.parts[name]] = claimed
     names = [name for name, claimed in claims.items() if len(claimed)]
     rng = np.random.default_rng([seed, len(joined)])
-    asked = asked_of(point, names, joined, rng) if names else None
+    asked = asked_of(point, names, joined, seed, rng) if names else None
     results = {}
     for line, name in enumerate(names):
         if asked is None or not asked.doubtful[line]:
@@ -53,11 +53,11 @@ def sweep(point: Point, claims: dict[str, Vector], seed: int) -> tuple[list[Grad
     return ordered, asked is not None and asked.exact
 
 
-def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> Directed:
+def asked_of(point: Point, names: list[str], joined: Vector, seed: int, rng: np.random.Generator) -> Directed:
     """Ask along one direction for each input, or along weighted ones where only the weights make a difference."""
     directions = [plain(point, point.parts[name], joined, rng) for name in names]
     watch = weighted(point, slice(0, len(joined)), joined, rng)
-    both = along(point, [*directions, watch], joined, exact=certified(point, joined, rng))
+    both = along(point, [*directions, watch], joined, exact=certified(point, joined, seed))
     if not both.doubtful[-1] or both.doubtful[:-1].any():
         return both
     return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined)
