@@ -171,3 +171,18 @@ def test_a_forward_that_is_not_deterministic_is_told_as_such(effort):
     report = rg.check(elementwise(f, lambda x: 2 * x), given, cotangents={"out": np.ones(3)}, effort=effort)
     assert (report.verdict, report["x"].findings[0].kind) == (OPEN, "random")
     assert "forward is not deterministic: two calls at the same point differ by " in str(report)
+
+
+def test_a_forward_that_fails_when_it_is_called_again_is_not_deterministic():
+    calls = []
+
+    def forward(inputs):
+        calls.append(1)
+        if len(calls) > 1:
+            raise ValueError("once only")
+        return {"y": inputs["x"] ** 2}, inputs["x"]
+
+    pair = rg.Pair(forward, lambda cotangents, x: {"x": 2 * x * cotangents["y"]})
+    report = rg.check(pair, {"x": np.array([0.7, 1.0])})
+    assert report["x"].findings[0].kind == "random"
+    assert "forward is not deterministic: a second call at the same point fails" in str(report)

@@ -18,6 +18,7 @@ from rnngrad.check.contract import (
     finite_array,
 )
 from rnngrad.check.forward import FlatForward
+from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point, point_of
 from rnngrad.check.replay import replay
 from rnngrad.check.sweep import nothing_claimed, sweep, sweep_entries
@@ -52,7 +53,8 @@ def check(
     effort: ``"auto"`` checks along directions, at a few dozen forward passes at any size, and looks at entries where
         these disagree; ``"entries"`` asks for every entry.
 
-    Forward and backward run in float64. Raises InvalidPair where the pair or the arrays cannot be checked at all.
+    Numerical derivatives are taken in float64; given arrays of a narrower dtype are checked in float64 first, and then
+    the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
     """
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
@@ -63,16 +65,12 @@ def check(
     inputs, sizes = concrete(pair, given)
     where = repr(case) if case is not None else "the given arrays"
     wrt = differentiated(pair, inputs)
-    handed = copies(inputs)
-    returned = call("forward", pair, where, pair.forward, handed)
-    changed = [name for name, array in inputs.items() if not np.array_equal(array, handed[name], equal_nan=True)]
-    outputs = checked_outputs(pair, returned, where)
-    upstream = checked_cotangents(pair, outputs, cotangents, seed, len(inputs))
-    claims = call("backward", pair, where, pair.backward, copies(upstream), returned[1])
-    if not isinstance(claims, Mapping):
-        raise InvalidPair(f"backward of {pair.name} returned a {type(claims).__name__}, expected a dict of gradients")
+    outputs, upstream, claims, changed = ran(pair, inputs, cotangents, seed, where)
     flat = FlatForward(pair, inputs, wrt, {name: array.shape for name, array in outputs.items()}, not changed)
-    gradients, notes, method = judged(pair, point_of(flat, upstream, outputs), claims, seed, effort, where)
+    point = point_of(flat, upstream, outputs)
+    gradients, notes, method = judged(pair, point, claims, seed, effort, where)
+    if not isinstance(given, Case):
+        gradients = held_to_dtype(pair, point, upstream, claims, gradients, narrower(pair, given))
     # a report in which nothing was judged is no pass
     verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
     return Report(
@@ -87,6 +85,40 @@ def check(
         replay=replay(pair, case),
         notes=(*notes, *remarks(inputs, claims, changed, flat.trouble)),
     )
+
+
+def ran(
+    pair: Pair, inputs: Arrays, cotangents: Mapping[str, Any] | None, seed: int, where: str
+) -> tuple[Arrays, Arrays, Mapping[str, Any], list[str]]:
+    """Run forward and backward once; return outputs, cotangents, claimed gradients, and the inputs that changed."""
+    handed = copies(inputs)
+    returned = call("forward", pair, where, pair.forward, handed)
+    changed = [name for name, array in inputs.items() if not np.array_equal(array, handed[name], equal_nan=True)]
+    outputs = checked_outputs(pair, returned, where)
+    upstream = checked_cotangents(pair, outputs, cotangents, seed, len(inputs))
+    claims = call("backward", pair, where, pair.backward, copies(upstream), returned[1])
+    if not isinstance(claims, Mapping):
+        raise InvalidPair(f"backward of {pair.name} returned a {type(claims).__name__}, expected a dict of gradients")
+    return outputs, upstream, claims, changed
+
+
+def held_to_dtype(
+    pair: Pair,
+    point: Point,
+    upstream: Arrays,
+    claims: Mapping[str, Any],
+    gradients: list[GradientResult],
+    dtypes: Mapping[str, np.dtype[Any]],
+) -> list[GradientResult]:
+    """Hold the run in the dtypes of the given arrays against the float64 run, where these are narrower."""
+    if not dtypes:
+        return gradients
+    sound = [gradient.name for gradient in gradients if gradient.verdict is not Verdict.FAIL]
+    wide = {name: np.asarray(claims[name], dtype=np.float64) for name in sound}
+    found = narrow_findings(pair, point, upstream, wide, dtypes)
+    return [
+        GradientResult(g.name, Verdict.FAIL, g.shape, (found[g.name],)) if g.name in found else g for g in gradients
+    ]
 
 
 def remarks(inputs: Arrays, claims: Mapping[str, Any], changed: list[str], trouble: str | None) -> list[str]:
