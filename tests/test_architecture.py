@@ -86,7 +86,7 @@ WITHIN = {
     "numdiff": {
         "tableau": set(),
         "scale": set(),
-        "noise": set(),
+        "noise": {"scale"},
         "sample": set(),
         "ladder": {"sample", "tableau"},
         "confirm": {"ladder", "sample", "tableau"},

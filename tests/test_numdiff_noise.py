@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numdiff_lines import Counted
 
-from rnngrad.numdiff.noise import LINES, POINTS, difference_noise, measure_noise
+from rnngrad.numdiff.noise import LINES, POINTS, difference_noise, lost_in_single, measure_noise
 
 THETA = np.array([0.7, -1.3, 0.2, 2.1])
 
@@ -165,3 +165,18 @@ def test_noise_on_a_steep_line_is_found_all_the_same():
     values = 1e3 * np.arange(POINTS)[:, None] + rng.standard_normal((POINTS, 300))
     estimates = difference_noise(values)
     assert np.mean((estimates > 0.25) & (estimates < 4)) > 0.97
+
+
+def test_what_single_precision_loses_predicts_the_noise_that_ulps_do_not_stir():
+    def f(theta):
+        return 1 + np.tanh(theta)
+
+    theta, v = np.array([-17.0]), np.ones(1)  # 1 + tanh(-17) is 1.7e-15, in units of 1.1e-16
+    found = lost_in_single(f, theta, v, f(theta))
+    assert 1e-25 < found < 1e-15
+    assert lost_in_single(lambda t: t * 3, np.array([2.0]), v, np.array([6.0])) == 0
+
+
+@pytest.mark.parametrize("f", [lambda t: 1 / 0, lambda t: t * np.inf], ids=["raises", "overflows"])
+def test_a_function_that_does_not_run_in_single_precision_predicts_nothing(f):
+    assert lost_in_single(f, np.ones(2), np.ones(2), np.ones(2)) == 0

@@ -59,7 +59,7 @@ def along(
             estimate = mapped(lambda *rows: np.concatenate(rows), rest, watch)
     else:
         estimate = climb_all(lines, target=TARGET)
-    question = direction_question(point, directions, joined, lines)
+    question = direction_question(point, directions, joined, lines, estimate)
     return Directed(directions, lines, decide(question, estimate, batch=len(directions) if sure else 0), exact)
 
 

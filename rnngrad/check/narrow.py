@@ -16,10 +16,11 @@ from rnngrad.check.contract import Arrays, at, call, checked_gradient, checked_o
 from rnngrad.check.point import Point
 from rnngrad.check.question import OWN_NOISE, OWN_ROUNDING
 from rnngrad.errors import InvalidPair
-from rnngrad.numdiff.scale import root_mean_square
+from rnngrad.numdiff.scale import norm, root_mean_square
 from rnngrad.numdiff.tableau import EPS
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
+from rnngrad.tree import pack
 
 __all__ = ["narrow_findings", "narrower"]
 
@@ -41,9 +42,11 @@ def narrow_findings(
     where = "the given arrays in " + ", ".join(sorted({dtype.name for dtype in dtypes.values()}))
     inputs = point.forward.inputs
     own = {name: array.astype(dtypes.get(name, array.dtype)) for name, array in inputs.items()}
-    raw = gradients(pair, own, upstream, where)
+    outputs, raw = run(pair, own, upstream, where)
     eps = max(float(np.finfo(dtype).eps) for dtype in dtypes.values())
     spread = rounding_spread(pair, inputs, upstream, claims, eps)
+    lost = norm(point.v * (pack(list(outputs.values())) - point.f0))  # what forward itself lost
+    sigma = max(point.sigma * eps / EPS, lost)
     kept = len(set(dtypes.values())) == 1 and set(dtypes) >= set(point.parts)  # of mixed dtypes nothing can be said
     found = {}
     for name, wide in claims.items():
@@ -56,7 +59,7 @@ def narrow_findings(
             found[name] = Finding(Verdict.FAIL, "dtype", name, f"{said}, the dtype of {name}")
         else:
             size = np.fmax(np.abs(wide), root_mean_square(wide.ravel()))
-            noise = OWN_NOISE * point.sigma * (eps / EPS) / point.scale[point.parts[name]].reshape(wide.shape)
+            noise = OWN_NOISE * sigma / point.scale[point.parts[name]].reshape(wide.shape)
             allowed = LIMIT * (OWN_ROUNDING * eps * size + noise + spread[name])
             wrong = np.abs(narrow - wide) > allowed
             if wrong.any():
@@ -73,8 +76,8 @@ def off(name: str, narrow: NDArray[Any], wide: NDArray[Any], allowed: NDArray[An
     return Finding(Verdict.FAIL, "precision", name, message)
 
 
-def gradients(pair: Pair, inputs: Arrays, upstream: Arrays, where: str) -> Mapping[str, Any]:
-    """Run forward and backward on copies, the cotangents in the dtypes of the outputs."""
+def run(pair: Pair, inputs: Arrays, upstream: Arrays, where: str) -> tuple[Arrays, Mapping[str, Any]]:
+    """Run forward and backward on copies, the cotangents in the dtypes of the outputs; return outputs and gradients."""
     returned = call("forward", pair, where, pair.forward, {name: array.copy() for name, array in inputs.items()})
     checked_outputs(pair, returned, where)
     outputs = {name: np.asarray(value) for name, value in returned[0].items()}
@@ -82,7 +85,7 @@ def gradients(pair: Pair, inputs: Arrays, upstream: Arrays, where: str) -> Mappi
     raw = call("backward", pair, where, pair.backward, cotangents, returned[1])
     if not isinstance(raw, Mapping):
         raise InvalidPair(f"backward of {pair.name} returned a {type(raw).__name__}, expected a dict of gradients")
-    return raw
+    return outputs, raw
 
 
 def rounding_spread(
@@ -99,7 +102,7 @@ def rounding_spread(
         }
 
     for _ in range(TRIES):
-        raw = gradients(pair, rounded(inputs), rounded(upstream), "the given arrays, rounded")
+        _, raw = run(pair, rounded(inputs), rounded(upstream), "the given arrays, rounded")
         for name, claim in claims.items():
             moved = np.abs(np.asarray(raw[name], dtype=np.float64) - claim)
             spread[name] = np.fmax(spread[name], np.where(np.isfinite(moved), moved, 0.0))

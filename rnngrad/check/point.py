@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rnngrad.check.forward import FlatForward
 from rnngrad.numdiff.directional import Direction, direction_lines
-from rnngrad.numdiff.noise import FLOOR, measure_noise
+from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
 from rnngrad.numdiff.sample import Lines, entry_lines
 from rnngrad.numdiff.scale import length_scale, norm
 from rnngrad.tree import Vector, pack
@@ -72,5 +72,8 @@ def point_of(forward: FlatForward, upstream: dict[str, Vector], outputs: dict[st
     parts = {
         name: slice(int(end) - array.size, int(end)) for name, array, end in zip(forward.wrt, inputs, ends, strict=True)
     }
-    sigma = measure_noise(forward, theta, scale, v, f0).sigma if theta.size else 0.0
+    sigma = 0.0
+    if theta.size:
+        measured = measure_noise(forward, theta, scale, v, f0)
+        sigma = max(measured.sigma, lost_in_single(forward.raw, theta, v, f0))
     return Point(forward, theta, v, f0, scale, sigma, float(np.abs(v) @ np.abs(f0)), parts)

@@ -26,6 +26,15 @@ ALONG = 32.0  # the same along a direction, for one axis of a tensor: see direct
 VISIBLE = 1e-6  # below this share of the magnitude over the length scale no dependence can be seen
 
 
+def unseen(point: Point, estimate: Estimate) -> Vector:
+    """Return the change of <v, f> that rounding may have swallowed where nothing changed at all.
+
+    An output that stays the same has no rounding to judge by: it may be log(1 + 1e-30), whose gradient is not 0. It is
+    then taken for the difference of numbers of order one.
+    """
+    return np.where(estimate.value == 0, EPS * norm(point.v), 0.0)
+
+
 def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vector, estimate: Estimate) -> Question:
     """Ask about some entries of one input; claimed is its whole gradient, flat."""
     values = estimate.value if len(some) == len(claimed) else claimed
@@ -35,14 +44,16 @@ def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vec
     return Question(
         lines,
         claimed[some],
-        allowed=OWN_ROUNDING * EPS * size + OWN_NOISE * point.sigma / lines.scale,
+        allowed=OWN_ROUNDING * EPS * size + (OWN_NOISE * point.sigma + unseen(point, estimate)) / lines.scale,
         size=size,
         floor=VISIBLE * point.magnitude / lines.scale,
         visible=VISIBLE,
     )
 
 
-def direction_question(point: Point, directions: Sequence[Direction], claimed: Vector, lines: Lines) -> Question:
+def direction_question(
+    point: Point, directions: Sequence[Direction], claimed: Vector, lines: Lines, estimate: Estimate
+) -> Question:
     """Ask about directions; claimed is the gradient of all inputs, joined.
 
     The noise of forward enters backward once for each output, and with it a whole row or column of the gradient (in
@@ -50,14 +61,14 @@ def direction_question(point: Point, directions: Sequence[Direction], claimed: V
     has entries, over its shortest axis.
     """
     slopes, allowed, floor = [], [], []
-    for direction in directions:
+    for direction, nothing in zip(directions, unseen(point, estimate), strict=True):
         part = slice(direction.start, direction.stop)
         gradient, scale = claimed[part], point.scale[part]
         slopes.append(float(gradient @ direction.values))
         rounding = norm(np.fmax(np.abs(gradient), root_mean_square(gradient)) * direction.values)
         relative = np.abs(direction.values) / scale
         noise = ALONG * point.sigma * norm(relative) / np.sqrt(point.shortest_axis(part))
-        allowed.append(OWN_ROUNDING * EPS * rounding + noise)
+        allowed.append(OWN_ROUNDING * EPS * rounding + noise + nothing * norm(relative))
         floor.append(VISIBLE * point.magnitude * relative.max(initial=0.0))
     claims = np.array(slopes)
     return Question(lines, claims, np.array(allowed), np.abs(claims), np.array(floor), VISIBLE)

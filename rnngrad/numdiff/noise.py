@@ -7,16 +7,19 @@ zero: then every point is a floating-point number and the spacing is exact, and 
 its rounding, as it would under powers of two.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.numdiff.scale import norm
 from rnngrad.tree import Vector
 
-__all__ = ["Noise", "measure_noise"]
+__all__ = ["FLOOR", "Noise", "lost_in_single", "measure_noise"]
 
 LINES = 3  # lines along which the noise is sampled; with POINTS, 27 evaluations at any number of parameters
 POINTS = 9  # points a line: Moré and Wild find 7 to 9 enough
@@ -64,6 +67,21 @@ def measure_noise(
                 whole = max(whole, float(difference_noise(weighted.sum(axis=1, keepdims=True))[0]))
         sigma = unit * max(whole, float(np.sqrt(squares.sum())))
     return Noise(sigma, single, LINES * POINTS * (2 if single else 1))
+
+
+def lost_in_single(f: Callable[[NDArray[Any]], NDArray[Any]], theta: Vector, v: Vector, f0: Vector) -> float:
+    """Return the noise of <v, f> that a run in float32 predicts: what it loses, scaled to the precision of float64.
+
+    Rounding that a few ulp of the inputs do not stir stays hidden from differences: 1 + tanh(-30) is one and the same
+    number all around, and far from exact. In float32 it shows. A function that does not run in float32 predicts 0.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            lost = norm(v * (np.asarray(f(theta.astype(np.float32)), dtype=np.float64) - f0))
+        except Exception:
+            return 0.0
+    return lost * float(np.finfo(np.float64).eps / np.finfo(np.float32).eps) if np.isfinite(lost) else 0.0
 
 
 def sampled(

@@ -6,6 +6,7 @@ from rnngrad.tree import Vector
 
 __all__ = ["length_scale", "norm", "root_mean_square", "typical"]
 
+SAFE = 1e-120  # norms between this and its inverse have squares that are ordinary numbers
 SAMPLE = 2**16  # numbers that a median is taken from at most; it is wanted to a factor, not to a digit
 
 
@@ -25,7 +26,11 @@ def typical(size: Vector) -> float:
 
 
 def norm(values: Vector) -> float:
-    """Return the Euclidean norm; no square of it overflows or vanishes."""
+    """Return the Euclidean norm; where its squares would overflow or vanish they are taken in units of the largest."""
+    with np.errstate(all="ignore"):
+        plain = float(np.linalg.norm(values))
+    if SAFE < plain < 1 / SAFE:
+        return plain
     largest = float(np.max(np.abs(values), initial=0.0))
     if largest == 0 or not np.isfinite(largest):
         return largest
