@@ -80,7 +80,8 @@ WITHIN = {
         "explain": {"compare"},
         "verdict": {"compare", "contract", "directed", "explain", "locate", "point"},
         "sweep": {"certificate", "directed", "locate", "point", "verdict"},
-        "pipeline": {"compare", "contract", "forward", "narrow", "point", "replay", "sweep"},
+        "claims": {"contract", "point"},
+        "pipeline": {"claims", "compare", "contract", "forward", "narrow", "point", "replay", "sweep"},
         "assertion": {"pipeline", "tally"},
     },
     "numdiff": {

@@ -156,7 +156,7 @@ def certified(f, theta, direction, **options):
     def real(t):
         return np.asarray(f(t), dtype=float)
 
-    return certify(real, f, theta, real(theta), direction, **options)
+    return certify(real, f, theta, real(theta), [direction], **options)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -216,18 +216,18 @@ def test_what_is_never_the_same_twice_is_not_certified():
     rng = np.random.default_rng(0)
     theta, direction = point_of(0)
     noisy = Counted(lambda t: np.sin(t) + 1e-4 * rng.standard_normal(SIZE))
-    assert certify(noisy, np.sin, theta, np.sin(theta), direction).reason == UNCLEAR
+    assert certify(noisy, np.sin, theta, np.sin(theta), [direction]).reason == UNCLEAR
 
 
-def test_noise_that_is_known_is_no_reason_to_refuse():
+def test_noise_that_is_known_is_allowed_for_and_refused_where_it_hides_the_slope():
     def f(t):
-        return (t + 1e6) - 1e6
+        return (t + 1e7) - 1e7
 
     rng = np.random.default_rng(0)
     theta, direction = rng.standard_normal(2000), draw_direction(0, np.ones(2000), np.zeros(2000), rng)
-    assert certified(f, theta, direction).reason == NOT_DERIVATIVE
-    assert certified(f, theta, direction, noise=1e6).safe
-    assert not certified(lambda t: f(np.conj(t)), theta, direction, noise=1e6).safe
+    assert certified(f, theta, direction, noise=1e14).reason == UNCLEAR
+    assert certified(f, theta, direction, noise=1e7).safe
+    assert not certified(lambda t: f(np.conj(t)), theta, direction, noise=1e7).safe
 
 
 @pytest.mark.parametrize("size", [1e-170, 1e160, 1e300])
@@ -237,7 +237,9 @@ def test_huge_and_tiny_outputs_are_certified_like_others(size):
     assert certified(lambda t: size * np.sin(np.conj(t)), theta, direction).reason == NOT_DERIVATIVE
 
 
-@pytest.mark.parametrize(("f", "most"), [(np.sin, 1 + 6 * len(STARTS)), (np.conj, 1 + 6 * len(STARTS)), (np.abs, 1)])
+@pytest.mark.parametrize(
+    ("f", "most"), [(np.sin, 7), (np.conj, 7), (lambda t: np.sin(3000 * t), 1 + 6 * len(STARTS)), (np.abs, 1)]
+)
 def test_evaluations_are_the_calls_that_were_made(f, most):
     calls = []
 
@@ -246,7 +248,7 @@ def test_evaluations_are_the_calls_that_were_made(f, most):
         return f(t)
 
     theta, direction = point_of(0)
-    certificate = certify(counted, counted, theta, f(theta), direction)
+    certificate = certify(counted, counted, theta, f(theta), [direction])
     assert certificate.evaluations == len(calls) == most
     assert calls.count(np.dtype(complex)) == 1
 
@@ -259,7 +261,7 @@ def test_a_function_may_change_what_it_gets():
 
     theta, direction = point_of(0)
     before = theta.copy()
-    assert certify(greedy, greedy, theta, theta * theta, direction).safe
+    assert certify(greedy, greedy, theta, theta * theta, [direction]).safe
     estimate = imaginary_slopes(greedy, theta, ONES, [direction, direction], np.zeros(2))
     np.testing.assert_allclose(estimate.value, 2 * before @ direction.values, rtol=1e-14)
     assert theta.tolist() == before.tolist()

@@ -41,7 +41,7 @@ def checked_inputs(pair: Pair, given: Mapping[str, Any]) -> Arrays:
         if array is None:
             raise InvalidPair(f"input {name} of {pair.name} is {described(value)}, expected an array of real numbers")
         if array.dtype.kind == "f":
-            array = array.astype(np.float64)
+            array = array.astype(np.float64, copy=False)  # handed out as copies only
             if not np.isfinite(array).all():
                 index = first_bad(array)
                 raise InvalidPair(
@@ -113,7 +113,7 @@ def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) 
         return fail("type", f"{name}: backward returned {described(value)} for {key}, expected a floating-point array")
     if array.shape != shape:
         return fail("shape", f"{name}: {key} has shape {array.shape}, expected {shape}, the shape of {name}")
-    array = array.astype(np.float64)
+    array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         index = first_bad(array)
         return fail("finite", f"{at(name, index)}: backward returned {array[index]}, expected a finite number")

@@ -11,13 +11,14 @@ from rnngrad.check.point import Point
 from rnngrad.check.question import direction_question
 from rnngrad.numdiff.complex_step import imaginary_slopes
 from rnngrad.numdiff.directional import Direction
-from rnngrad.numdiff.gradient import climb_all, mapped
+from rnngrad.numdiff.gradient import climb_all
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
 __all__ = ["Directed", "along"]
 
+WATCHED = 1e-8  # relative bar of what watches over the complex step: kinks and other slopes show long before
 TARGET = 1e-11  # relative bar of a direction: a common factor of 1 + 1e-9 then stands out in one input of many
 
 
@@ -46,18 +47,14 @@ def along(
     or a kink, to which complex numbers are blind, they are used along all.
     """
     lines = point.directions(directions, joined)
-    everything = np.arange(len(directions))
+    estimate = None
     if exact:
-        watch = climb_all(lines.take(everything[-1:]), target=TARGET)
-        place = (point.forward.raw, point.theta, point.v)
-        complex_step = imaginary_slopes(*place, directions, lines.sigma, noise=point.relative_noise)
-        exact = same(complex_step, watch)
-        if exact:
-            estimate = complex_step
-        else:
-            rest = climb_all(lines.take(everything[:-1]), target=TARGET)
-            estimate = mapped(lambda *rows: np.concatenate(rows), rest, watch)
-    else:
+        place = (point.forward.raw, point.theta, point.v, directions, lines.sigma)
+        complex_step = imaginary_slopes(*place, noise=point.relative_noise, reuse=point.forward.tidy)
+        watch = climb_all(lines.take(np.array([len(directions) - 1])), target=WATCHED)
+        estimate = complex_step if same(complex_step, watch) else None
+    exact = estimate is not None
+    if estimate is None:
         estimate = climb_all(lines, target=TARGET)
     question = direction_question(point, directions, joined, lines, estimate)
     return Directed(directions, lines, decide(question, estimate, batch=len(directions) if sure else 0), exact)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.numdiff.scale import BLOCK
 from rnngrad.pair import Pair
 from rnngrad.tree import Vector, unpack
 
@@ -30,6 +31,7 @@ class FlatForward:
     evaluations: int = 0
     trouble: str | None = None
     size: int = field(init=False)
+    last: tuple[NDArray[Any], dict[str, NDArray[Any]]] | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.size = sum(prod(shape) for shape in self.shapes.values())
@@ -44,14 +46,22 @@ class FlatForward:
     def raw(self, theta: NDArray[Any]) -> NDArray[Any]:
         """Return the outputs as they come, complex for a complex theta; let every exception through."""
         self.evaluations += 1
-        moved = dict(zip(self.wrt, unpack(theta, [self.inputs[name].shape for name in self.wrt]), strict=True))
-        point = {name: moved[name] if name in moved else self.fixed(array) for name, array in self.inputs.items()}
-        outputs, _ = self.pair.forward(point)
+        outputs, _ = self.pair.forward(self.arrays(theta))
         arrays = [np.asarray(outputs[name]) for name in self.shapes]
         for (name, shape), array in zip(self.shapes.items(), arrays, strict=True):
             if array.shape != shape:
                 raise ValueError(f"{name} changes its shape from {shape} to {array.shape}")
         return np.concatenate([array.ravel() for array in arrays])
+
+    def arrays(self, theta: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return the inputs, some as views of theta; those of a small theta are kept for the next call."""
+        if self.last is not None and self.last[0] is theta:
+            return dict(self.last[1])
+        moved = dict(zip(self.wrt, unpack(theta, [self.inputs[name].shape for name in self.wrt]), strict=True))
+        point = {name: moved[name] if name in moved else self.fixed(array) for name, array in self.inputs.items()}
+        if self.tidy and len(theta) <= BLOCK:
+            self.last = (theta, point)
+        return dict(point)
 
     def fixed(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return an input that is not differentiated."""

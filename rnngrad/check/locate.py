@@ -97,7 +97,7 @@ def suspects(point: Point, part: slice, joined: Vector, rng: np.random.Generator
     segments, complete = [(part.start, part.stop)], True
     while segments and sum(stop - start for start, stop in segments) > SMALL:
         halves = [half for start, stop in segments for half in halved(start, stop)]
-        directions = [draw_direction(i, point.scale[i:j], joined[i:j], rng) for i, j in halves]
+        directions = [draw_direction(i, point.lengths(slice(i, j)), joined[i:j], rng) for i, j in halves]
         found = along(point, directions, joined, sure=False)
         worst_first = np.argsort(-found.answer.ratio, kind="stable")
         doubtful = worst_first[found.doubtful[worst_first]]

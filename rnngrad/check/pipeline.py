@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
+from rnngrad.check.claims import Claims, claims_of
 from rnngrad.check.compare import worst_verdict
 from rnngrad.check.contract import (
     Arrays,
     call,
-    checked_gradient,
     checked_inputs,
     checked_outputs,
     described,
@@ -24,7 +24,7 @@ from rnngrad.check.replay import replay
 from rnngrad.check.sweep import nothing_claimed, sweep, sweep_entries
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
-from rnngrad.result import Finding, GradientResult, Report, Verdict
+from rnngrad.result import GradientResult, Report, Verdict
 from rnngrad.spec import bind
 
 __all__ = ["check"]
@@ -62,29 +62,38 @@ def check(
         raise InvalidPair(f"effort={effort!r}; expected one of {list(EFFORTS)}")
     case = given if isinstance(given, Case) else None
     seed = case.seed if case else 0
-    inputs, sizes = concrete(pair, given)
     where = repr(case) if case is not None else "the given arrays"
-    wrt = differentiated(pair, inputs)
-    outputs, upstream, claims, changed = ran(pair, inputs, cotangents, seed, where)
-    flat = FlatForward(pair, inputs, wrt, {name: array.shape for name, array in outputs.items()}, not changed)
-    point = point_of(flat, upstream, outputs)
-    gradients, notes, method = judged(pair, point, claims, seed, effort, where)
+    point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where)
+    gradients, more, method = judged(pair, point, claimed, seed, effort, where)
     if not isinstance(given, Case):
-        gradients = held_to_dtype(pair, point, upstream, claims, gradients, narrower(pair, given))
+        gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
     # a report in which nothing was judged is no pass
     verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
     return Report(
         pair=str(pair.name),
         case=repr(case) if case is not None else None,
-        sizes=dict(sizes),
+        sizes=sizes,
         verdict=verdict,
         lead=next((gradient.name for gradient in gradients if gradient.verdict is verdict), None),
         gradients=tuple(gradients),
-        evaluations=flat.evaluations + 1,
+        evaluations=point.forward.evaluations + 1,
         method=method,
         replay=replay(pair, case),
-        notes=(*notes, *remarks(inputs, claims, changed, flat.trouble)),
+        notes=(*more, *notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
     )
+
+
+def prepared(
+    pair: Pair, given: Case | Mapping[str, Any], cotangents: Mapping[str, Any] | None, seed: int, where: str
+) -> tuple[Point, Claims, Arrays, dict[str, Any], list[str]]:
+    """Run the pair once; return the point, what backward claims there, the cotangents, the dims, and remarks."""
+    inputs, sizes = concrete(pair, given)
+    wrt = differentiated(pair, inputs)
+    outputs, upstream, returned, changed = ran(pair, inputs, cotangents, seed, where)
+    notes = remarks(inputs, returned, changed)
+    flat = FlatForward(pair, inputs, wrt, {name: array.shape for name, array in outputs.items()}, not changed)
+    point = point_of(flat, upstream, outputs)
+    return point, claims_of(pair, point, returned), upstream, dict(sizes), notes
 
 
 def ran(
@@ -106,7 +115,7 @@ def held_to_dtype(
     pair: Pair,
     point: Point,
     upstream: Arrays,
-    claims: Mapping[str, Any],
+    claimed: Claims,
     gradients: list[GradientResult],
     dtypes: Mapping[str, np.dtype[Any]],
 ) -> list[GradientResult]:
@@ -114,21 +123,19 @@ def held_to_dtype(
     if not dtypes:
         return gradients
     sound = [gradient.name for gradient in gradients if gradient.verdict is not Verdict.FAIL]
-    wide = {name: np.asarray(claims[name], dtype=np.float64) for name in sound}
+    wide = {name: claimed.joined[point.parts[name]].reshape(point.shape(name)) for name in sound}
     found = narrow_findings(pair, point, upstream, wide, dtypes)
     return [
         GradientResult(g.name, Verdict.FAIL, g.shape, (found[g.name],)) if g.name in found else g for g in gradients
     ]
 
 
-def remarks(inputs: Arrays, claims: Mapping[str, Any], changed: list[str], trouble: str | None) -> list[str]:
+def remarks(inputs: Arrays, claims: Mapping[str, Any], changed: list[str]) -> list[str]:
     """Return what is worth a word but changes no verdict."""
     extra = [str(key) for key in claims if key not in inputs]
     notes = [f"backward also returned {', '.join(extra)}, which names no input; not judged"] if extra else []
     if changed:
         notes.append(f"forward changes its inputs {changed}; it was given copies")
-    if trouble:
-        notes.append(f"near this point {trouble}")
     return notes
 
 
@@ -166,21 +173,18 @@ def checked_cotangents(
 
 
 def judged(
-    pair: Pair, point: Point, claims: Mapping[str, Any], seed: int, effort: str, where: str
+    pair: Pair, point: Point, claimed: Claims, seed: int, effort: str, where: str
 ) -> tuple[list[GradientResult], list[str], str]:
     """Judge every claimed gradient; return the results, remarks on gradients that are not there, and the method."""
-    checked = {n: checked_gradient(pair, n, claims[n], point.shape(n)) for n in point.parts if n in claims}
-    usable = {name: claim.ravel() for name, claim in checked.items() if not isinstance(claim, Finding)}
-    swept, exact = EFFORTS[effort](point, usable, seed)
+    swept, exact = EFFORTS[effort](point, claimed.usable, claimed.joined, seed)
     found = {result.name: result for result in swept}
     results, notes = [], []
     for name in point.parts:
-        claim = checked.get(name)
-        if isinstance(claim, Finding):
-            results.append(GradientResult(name, Verdict.FAIL, point.shape(name), (claim,)))
-        elif claim is not None:
+        if name in claimed.breaches:
+            results.append(GradientResult(name, Verdict.FAIL, point.shape(name), (claimed.breaches[name],)))
+        elif name in found:
             results.append(found[name])
-        elif (undecided := missing(pair, point, name, claims, seed, where)) is not None:
+        elif (undecided := missing(pair, point, name, claimed, seed, where)) is not None:
             results.append(undecided)
         else:
             notes.append(
@@ -189,9 +193,7 @@ def judged(
     return results, notes, METHODS[effort, exact]
 
 
-def missing(
-    pair: Pair, point: Point, name: str, claims: Mapping[str, Any], seed: int, where: str
-) -> GradientResult | None:
+def missing(pair: Pair, point: Point, name: str, claimed: Claims, seed: int, where: str) -> GradientResult | None:
     """Say what it means that no gradient was returned for an input.
 
     None where none is needed, since the outputs do not depend on it here; a result where that cannot be told; and
@@ -202,7 +204,7 @@ def missing(
     if result.verdict is Verdict.FAIL:
         raise InvalidPair(
             f"backward of {pair.name} returned no gradient for {name}: expected the key {key!r}, got "
-            f"{[pair.claim(str(other)) for other in claims]}\n    return it, map its key with gradients=, or leave "
-            f"{name} out of wrt\n    with {where}"
+            f"{[pair.claim(other) for other in claimed.returned]}\n    return it, map its key with gradients=, or "
+            f"leave {name} out of wrt\n    with {where}"
         )
     return result if result.verdict is Verdict.INCONCLUSIVE else None

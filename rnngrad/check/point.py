@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from rnngrad.check.forward import FlatForward
 from rnngrad.numdiff.directional import Direction, direction_lines
 from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
 from rnngrad.numdiff.sample import Lines, entry_lines
-from rnngrad.numdiff.scale import length_scale, norm
-from rnngrad.tree import Vector, pack
+from rnngrad.numdiff.scale import Lengths, Scale, norm, scale_of
+from rnngrad.tree import Vector, pack, unpack
 
 __all__ = ["Point", "point_of"]
 
@@ -28,7 +29,7 @@ class Point:
     theta: Vector
     v: Vector
     f0: Vector
-    scale: Vector
+    scale: Lengths
     sigma: float
     magnitude: float
     parts: dict[str, slice]
@@ -38,6 +39,10 @@ class Point:
         """Return sigma in units of what correctly rounded outputs would have."""
         floor = FLOOR * norm(self.v * np.spacing(np.abs(self.f0)))
         return self.sigma / floor if floor else 1.0
+
+    def lengths(self, part: slice) -> Lengths:
+        """Return the length scales of a part of theta."""
+        return self.scale.part(part) if isinstance(self.scale, Scale) else self.scale[part]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one input."""
@@ -63,17 +68,20 @@ class Point:
 
 
 def point_of(forward: FlatForward, upstream: dict[str, Vector], outputs: dict[str, Vector]) -> Point:
-    """Join inputs, outputs and cotangents, and measure the noise."""
+    """Join inputs, outputs and cotangents, and measure the noise; the inputs become views of theta."""
     inputs = [forward.inputs[name] for name in forward.wrt]
     theta = pack(inputs)
+    views = unpack(theta, [array.shape for array in inputs])
+    del inputs
+    forward.inputs.update(zip(forward.wrt, views, strict=True))
     v, f0 = pack(list(upstream.values())), pack(list(outputs.values()))
-    scale = np.concatenate([length_scale(array.ravel()) for array in inputs])
-    ends = np.cumsum([array.size for array in inputs])
+    sizes = [array.size for array in views]
+    scale = scale_of(theta, sizes)
     parts = {
-        name: slice(int(end) - array.size, int(end)) for name, array, end in zip(forward.wrt, inputs, ends, strict=True)
+        name: slice(end - size, end) for name, size, end in zip(forward.wrt, sizes, accumulate(sizes), strict=True)
     }
     sigma = 0.0
     if theta.size:
-        measured = measure_noise(forward, theta, scale, v, f0)
+        measured = measure_noise(forward, theta, scale, v, f0, reuse=forward.tidy)
         sigma = max(measured.sigma, lost_in_single(forward.raw, theta, v, f0))
     return Point(forward, theta, v, f0, scale, sigma, float(np.abs(v) @ np.abs(f0)), parts)

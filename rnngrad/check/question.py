@@ -62,13 +62,23 @@ def direction_question(
     """
     slopes, allowed, floor = [], [], []
     for direction, nothing in zip(directions, unseen(point, estimate), strict=True):
-        part = slice(direction.start, direction.stop)
-        gradient, scale = claimed[part], point.scale[part]
-        slopes.append(float(gradient @ direction.values))
-        rounding = norm(np.fmax(np.abs(gradient), root_mean_square(gradient)) * direction.values)
-        relative = np.abs(direction.values) / scale
-        noise = ALONG * point.sigma * norm(relative) / np.sqrt(point.shortest_axis(part))
-        allowed.append(OWN_ROUNDING * EPS * rounding + noise + nothing * norm(relative))
-        floor.append(VISIBLE * point.magnitude * relative.max(initial=0.0))
+        least = root_mean_square(claimed[direction.run])
+        parts = [sizes(claimed[block], least, point.scale[block], values) for block, values in direction.blocks()]
+        slope, rounding, relative, largest = np.array(parts).T
+        slopes.append(float(slope.sum()))
+        noise = ALONG * point.sigma * norm(relative) / np.sqrt(point.shortest_axis(direction.run))
+        allowed.append(OWN_ROUNDING * EPS * norm(rounding) + noise + nothing * norm(relative))
+        floor.append(VISIBLE * point.magnitude * float(largest.max()))
     claims = np.array(slopes)
     return Question(lines, claims, np.array(allowed), np.abs(claims), np.array(floor), VISIBLE)
+
+
+def sizes(gradient: Vector, least: float, scale: Vector, values: Vector) -> tuple[float, float, float, float]:
+    """Return what a block of a direction adds to its slope and to its sizes.
+
+    They are the claimed slope, the norm of its terms, none of them counted as less than ``least`` times its value, and
+    norm and maximum of the values in units of the length scales.
+    """
+    relative = np.abs(values) / scale
+    terms = np.fmax(np.abs(gradient), least) * values
+    return float(gradient @ values), norm(terms), norm(relative), float(relative.max())

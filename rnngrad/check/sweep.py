@@ -4,6 +4,8 @@ The random direction of an input names it when its gradient is wrong, at a cost 
 weighted one makes small entries count as much as large ones; where it alone disagrees, it is asked input by input.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rnngrad.check.certificate import certified
@@ -11,33 +13,34 @@ from rnngrad.check.directed import Directed, along
 from rnngrad.check.locate import every_entry, located
 from rnngrad.check.point import Point
 from rnngrad.check.verdict import from_direction, from_entries, from_nothing
-from rnngrad.numdiff.directional import Direction, draw_direction, weights
+from rnngrad.numdiff.directional import Direction, Weighted, draw_direction
 from rnngrad.result import GradientResult
 from rnngrad.tree import Vector
 
 __all__ = ["nothing_claimed", "sweep", "sweep_entries"]
 
 
-def sweep_entries(point: Point, claims: dict[str, Vector], _seed: int) -> tuple[list[GradientResult], bool]:
+def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int) -> tuple[list[GradientResult], bool]:
     """Judge the claimed gradient of every input by all its entries; return what `sweep` does."""
-    results = [
-        from_entries(point, name, every_entry(point, name, claimed)) if len(claimed) else from_nothing(point, name)
-        for name, claimed in claims.items()
-    ]
+    results = []
+    for name in names:
+        claimed = joined[point.parts[name]]
+        some = len(claimed) > 0
+        results.append(
+            from_entries(point, name, every_entry(point, name, claimed)) if some else from_nothing(point, name)
+        )
     return results, False
 
 
-def sweep(point: Point, claims: dict[str, Vector], seed: int) -> tuple[list[GradientResult], bool]:
-    """Judge the claimed gradient of every input in ``claims`` along directions; look at entries where they disagree.
+def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int) -> tuple[list[GradientResult], bool]:
+    """Judge the claimed gradients of some inputs along directions; look at entries where they disagree.
 
-    Return the results, and whether the slopes along the directions came from the complex step.
+    ``joined`` is the claimed gradient of all inputs, 0 for those that are not named. Return the results, and whether
+    the slopes along the directions came from the complex step.
     """
-    joined = np.zeros(len(point.theta))
-    for name, claimed in claims.items():
-        joined[point.parts[name]] = claimed
-    names = [name for name, claimed in claims.items() if len(claimed)]
+    wanted, names = names, [name for name in names if len(joined[point.parts[name]])]
     rng = np.random.default_rng([seed, len(joined)])
-    asked = asked_of(point, names, joined, seed, rng) if names else None
+    asked = asked_of(point, names, joined, rng) if names else None
     results = {}
     for line, name in enumerate(names):
         if asked is None or not asked.doubtful[line]:
@@ -49,15 +52,15 @@ def sweep(point: Point, claims: dict[str, Vector], seed: int) -> tuple[list[Grad
     for line, name in enumerate(names):
         if asked is not None and name not in results:
             results[name] = from_direction(point, name, asked, line)
-    ordered = [results.get(name) or from_nothing(point, name) for name in claims]
+    ordered = [results.get(name) or from_nothing(point, name) for name in wanted]
     return ordered, asked is not None and asked.exact
 
 
-def asked_of(point: Point, names: list[str], joined: Vector, seed: int, rng: np.random.Generator) -> Directed:
+def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> Directed:
     """Ask along one direction for each input, or along weighted ones where only the weights make a difference."""
     directions = [plain(point, point.parts[name], joined, rng) for name in names]
     watch = weighted(point, slice(0, len(joined)), joined, rng)
-    both = along(point, [*directions, watch], joined, exact=certified(point, joined, seed))
+    both = along(point, [*directions, watch], joined, exact=certified(point, directions))
     if not both.doubtful[-1] or both.doubtful[:-1].any():
         return both
     return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined)
@@ -65,13 +68,13 @@ def asked_of(point: Point, names: list[str], joined: Vector, seed: int, rng: np.
 
 def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
     """Draw a direction over a part of theta."""
-    return draw_direction(part.start, point.scale[part], joined[part], rng)
+    return draw_direction(part.start, point.lengths(part), joined[part], rng)
 
 
 def weighted(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
     """Draw a direction over a part of theta, weighted by the inverse size of the claimed gradient."""
-    scale, claimed = point.scale[part], joined[part]
-    return draw_direction(part.start, scale * weights(scale, claimed), claimed, rng)
+    claimed = joined[part]
+    return draw_direction(part.start, Weighted(point.lengths(part), claimed), claimed, rng)
 
 
 def nothing_claimed(point: Point, name: str, seed: int) -> GradientResult:

@@ -36,8 +36,8 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
         verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {SPREAD}"),)
     elif answer.undecided[line]:
         verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
-    single = len(direction.values) == 1  # then the slope along the direction is the entry, times a known factor
-    factor = direction.values[0] if single else 1.0
+    single = len(direction.pattern) == 1  # then the slope along the direction is the entry, times a known factor
+    factor = float(direction.values[0]) if single else 1.0
     claimed, numeric = answer.claimed[line] / factor, answer.numeric[line] / factor
     return GradientResult(
         name,
@@ -50,7 +50,7 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
         bar=float(answer.bar[line] / abs(factor)),
         error=float(abs(claimed - numeric)),
         ratio=float(answer.ratio[line]),
-        resolution=float(answer.seen[line] / np.abs(direction.values).min()),
+        resolution=float(answer.seen[line] / min(float(np.abs(values).min()) for _, values in direction.blocks())),
     )
 
 

@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.numdiff.scale import norm
+from rnngrad.numdiff.scale import Lengths, norm
 from rnngrad.tree import Vector
 
 __all__ = ["FLOOR", "Noise", "lost_in_single", "measure_noise"]
 
-LINES = 3  # lines along which the noise is sampled; with POINTS, 27 evaluations at any number of parameters
-POINTS = 9  # points a line: Moré and Wild find 7 to 9 enough
+LINES = (3, 2)  # lines along which the noise is sampled: 24 evaluations at any number of parameters, or 16 where
+MANY = 16  # so many outputs, each with rounding of its own, make up for the third
+POINTS = 9  # points a line, theta itself among them: Moré and Wild find 7 to 9 enough
 ODD = 8  # step multiples are drawn from 1, 3, ..., 2 * ODD - 1
+SIGN_AND_EXPONENT = np.int64(-1) << 52  # the bits of a float64 that leave its power of two
+COLUMNS = 64  # columns that outputs are folded into: a quadrature of so many is known to a tenth
 FLOOR = 0.3  # ulp; a correctly rounded operation has a uniform error, whose standard deviation is 1 / sqrt(12)
 SHORT = 2.0**12  # a float with so few mantissa bits is an exact small number, no sign of single precision
 GAMMA = [factorial(k) ** 2 / factorial(2 * k) for k in range(POINTS)]  # Moré and Wild, equation 2.5
@@ -42,31 +45,55 @@ class Noise:
 
 
 def measure_noise(
-    f: Callable[[Vector], Vector], theta: Vector, scale: Vector, v: Vector, f0: Vector, seed: int = 0
+    f: Callable[[Vector], Vector],
+    theta: Vector,
+    scale: Lengths,
+    v: Vector,
+    f0: Vector,
+    seed: int = 0,
+    *,
+    reuse: bool = False,
 ) -> Noise:
     """Measure the standard deviation of the noise in <v, f> near theta.
 
     The larger of two estimates is taken: that of every output, combined in quadrature and floored at 0.3 ulp of the
-    output, and that of <v, f> itself, which sees errors that are common to the outputs.
+    output, and that of <v, f> itself, which sees errors that are common to the outputs. With ``reuse`` f is trusted to
+    leave its argument as it was.
     """
     rng = np.random.default_rng(seed)
-    with np.errstate(all="ignore"):
-        unit = float(np.max(np.abs(f0 * v), initial=0.0)) or 1.0  # noise is measured in it, so that no square overflows
-    tables = sampled(f, theta, scale, rng, single=False)
-    single = all(is_single(values.ravel()) for values in tables) and is_single(f0)
+    fold = Fold(f0, v, rng)
+    tables, single = sampled(f, theta, scale, f0, fold, rng, single=False, reuse=reuse)
     if single:
-        tables = sampled(f, theta, scale, rng, single=True)
+        tables, _ = sampled(f, theta, scale, f0, fold, rng, single=True, reuse=reuse)
     with np.errstate(all="ignore"):
-        squares = (FLOOR * spacing(f0, single) * v / unit) ** 2
-        whole = 0.0
-        for values in tables:
-            weighted = values * (v / unit)
-            usable = np.isfinite(weighted).all(axis=0)
-            squares = np.maximum(squares, np.where(usable, difference_noise(weighted), 0.0) ** 2)
-            if usable.all():
-                whole = max(whole, float(difference_noise(weighted.sum(axis=1, keepdims=True))[0]))
-        sigma = unit * max(whole, float(np.sqrt(squares.sum())))
-    return Noise(sigma, single, LINES * POINTS * (2 if single else 1))
+        finite = np.isfinite(tables).all(axis=1)
+        sigma = np.where(finite, difference_noise(tables), 0.0).max(axis=0)
+        outputs = np.maximum(fold.floor(FLOOR * spacing(f0, single)), sigma[:-1])
+    return Noise(
+        fold.unit * max(float(sigma[-1]), norm(outputs)), single, len(tables) * (POINTS - 1) * (2 if single else 1)
+    )
+
+
+class Fold:
+    """Outputs weighted by v and folded into a few columns; the last one is <v, f>.
+
+    What is folded has random signs, so that the noise of a column is that of its outputs in quadrature. All is in units
+    of the largest term, so that no square overflows.
+    """
+
+    def __init__(self, f0: Vector, v: Vector, rng: np.random.Generator) -> None:
+        with np.errstate(all="ignore"):
+            self.unit = float(np.max(np.abs(f0 * v), initial=0.0)) or 1.0
+            self.v = v / self.unit
+        self.starts = np.arange(0, len(v), len(v) // COLUMNS + 1)
+        self.signed = self.v * (2.0 * rng.integers(0, 2, len(v)) - 1.0)
+
+    def __call__(self, values: Vector) -> Vector:
+        return np.append(np.add.reduceat(values * self.signed, self.starts), values @ self.v)
+
+    def floor(self, errors: Vector) -> Vector:
+        """Return the size of independent errors of the outputs in each column but the last."""
+        return np.asarray(np.sqrt(np.add.reduceat((errors * self.v) ** 2, self.starts)))
 
 
 def lost_in_single(f: Callable[[NDArray[Any]], NDArray[Any]], theta: Vector, v: Vector, f0: Vector) -> float:
@@ -85,16 +112,47 @@ def lost_in_single(f: Callable[[NDArray[Any]], NDArray[Any]], theta: Vector, v: 
 
 
 def sampled(
-    f: Callable[[Vector], Vector], theta: Vector, scale: Vector, rng: np.random.Generator, *, single: bool
-) -> list[NDArray[np.float64]]:
-    """Return the values of f along a few lines, at points a few ulp of the given precision apart."""
-    ulp = spacing(np.where(theta == 0, -scale, theta), single)
-    ulp *= -np.sign(theta) + (theta == 0)  # towards zero, and away from it where it is there
-    tables = []
-    for _ in range(LINES):
-        step = (2.0 * rng.integers(0, ODD, theta.size, dtype=np.int8) + 1.0) * ulp
-        tables.append(np.array([f(theta + j * step) for j in range(POINTS)]))
-    return tables
+    f: Callable[[Vector], Vector],
+    theta: Vector,
+    scale: Lengths,
+    f0: Vector,
+    fold: Callable[[Vector], Vector],
+    rng: np.random.Generator,
+    *,
+    single: bool,
+    reuse: bool,
+) -> tuple[NDArray[np.float64], bool]:
+    """Return f, folded, along a few lines at points a few ulp of a precision apart, and whether all is in float32.
+
+    The first point of every line is theta itself.
+    """
+    still = np.flatnonzero(theta == 0)
+    away = spacing(scale[still], single)
+    alike = is_single(f0)
+    with np.errstate(all="ignore"):
+        first = fold(f0)
+        tables = np.empty((LINES[len(f0) >= MANY], POINTS, len(first)))
+        tables[:, 0] = first
+        point = np.empty_like(theta)
+        for table in tables:
+            step = signed_ulp(theta, single)
+            step[still] = -away
+            step *= np.frombuffer(rng.bytes(len(theta)), np.uint8) % (2 * ODD) | 1
+            point[:] = theta
+            for row in range(1, POINTS):
+                point -= step  # exact: towards zero, and away from it where it is there
+                values = f(point if reuse else point.copy())
+                alike = alike and is_single(values)
+                table[row] = fold(values)
+            del step  # before the next one is made: each is a copy of theta
+    return tables, alike
+
+
+def signed_ulp(theta: Vector, single: bool) -> Vector:
+    """Return the spacing of the numbers of a precision at each entry of theta, with its sign; 0 at subnormal ones."""
+    power = (theta.view(np.int64) & SIGN_AND_EXPONENT).view(np.float64)
+    power *= np.finfo(np.float32 if single else np.float64).eps
+    return power
 
 
 def is_single(values: Vector) -> bool:
@@ -109,13 +167,11 @@ def is_single(values: Vector) -> bool:
 
 def spacing(values: Vector, single: bool) -> Vector:
     """Return the distance from each value to the next floating-point number of its precision."""
-    if single:
-        return np.asarray(np.spacing(np.abs(values).astype(np.float32)), dtype=np.float64)
-    return np.asarray(np.spacing(np.abs(values)))
+    return np.asarray(np.spacing(np.abs(values).astype(np.float32 if single else np.float64)), dtype=np.float64)
 
 
-def difference_noise(values: NDArray[np.float64]) -> Vector:
-    """Return the noise of each column of a table of equispaced values.
+def difference_noise(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the noise of each column of tables of equispaced values, of shape (tables, points, columns).
 
     It is the estimate of the first order k at which it agrees with the next two to a factor of 4 while the
     differences change sign, as Moré and Wild's; where there is none, the largest of the orders that a line and a
@@ -124,11 +180,11 @@ def difference_noise(values: NDArray[np.float64]) -> Vector:
     sigma = []
     signs = []
     with np.errstate(all="ignore"):
-        differences = values
+        differences = tables
         for k in range(1, POINTS - 2):
-            differences = np.diff(differences, axis=0)
-            sigma.append(np.sqrt(GAMMA[k] * np.mean(differences**2, axis=0)))
-            signs.append(differences.min(axis=0) * differences.max(axis=0) < 0)
+            differences = differences[:, 1:] - differences[:, :-1]
+            sigma.append(np.sqrt(GAMMA[k] / (POINTS - k) * np.einsum("tpc,tpc->tc", differences, differences)))
+            signs.append(differences.min(axis=1) * differences.max(axis=1) < 0)
         table = np.array(sigma)
         chosen = table[2:].max(axis=0)
         for k in reversed(range(len(table) - 2)):

@@ -61,17 +61,22 @@ class Scratch:
 
     def __init__(self, theta: Vector, reuse: bool) -> None:
         self.theta = theta
-        self.buffer = theta.copy() if reuse else None
+        self.reuse = reuse
+        self.buffer: Vector | None = None
         self.dirty = slice(0, 0)
 
     def point(self, run: slice) -> Vector:
         """Return a point equal to theta outside the run; what is inside is to be written."""
-        if self.buffer is None:
-            return self.theta.copy()
-        if run != self.dirty:
+        if self.buffer is None or not self.reuse:
+            self.buffer = self.theta.copy()
+        elif run != self.dirty:
             self.buffer[self.dirty] = self.theta[self.dirty]
-            self.dirty = run
+        self.dirty = run
         return self.buffer
+
+    def release(self) -> None:
+        """Give the memory back until the next point."""
+        self.buffer = None
 
 
 def entry_lines(
