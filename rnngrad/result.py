@@ -54,12 +54,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Entry:
-    """One wrong entry of a gradient: what backward claims, and the numerical value with its bar."""
+    """One wrong entry of a gradient: what backward claims, and the numerical value with its bar.
+
+    Of a complex entry it is one ``part``, ``".real"`` or ``".imag"``.
+    """
 
     index: tuple[int, ...]
     backward: float
     numeric: float
     bar: float
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ class GradientResult:
     The claimed value (``backward``), the numerical one with its ``bar``, the ``error`` between them and their
     ``ratio`` in bars are those of the worst entry, at ``worst_index``; where the gradient was right along a random
     direction through all entries, which is all that a passing check needs, they are the slopes along it and the index
-    is None. ``resolution`` is the smallest error that would have been seen in any single entry. ``wrong`` counts
-    the wrong entries among those ``examined``, the worst of which are listed in ``entries``.
+    is None; of a complex entry they are those of its ``worst_part``. ``resolution`` is the smallest error that would
+    have been seen in any single entry. ``wrong`` counts the wrong entries among those ``examined``, the worst of which
+    are listed in ``entries``.
     The numbers are None where none was compared; ``findings`` then says why.
     """
 
@@ -88,6 +93,7 @@ class GradientResult:
     wrong: int = 0
     examined: int = 0
     entries: tuple[Entry, ...] = ()
+    worst_part: str = ""
 
     @property
     def size(self) -> int:

@@ -1,18 +1,18 @@
 """Nested arrays <-> named leaves <-> flat vector.
 
 A tree is an array, or a dict, tuple or list of trees. A leaf's path is the tuple of keys that leads to it;
-its name is the last key where that is unique in the tree, else the whole path joined by dots.
+its name is the last key where that is unique in the tree, else the whole path joined by dots. In a vector a complex
+number is two entries, its real and its imaginary part.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Path", "Vector", "leaf_names", "leaves", "pack", "rebuild", "unpack"]
+__all__ = ["Path", "Vector", "components", "leaf_names", "leaves", "pack", "rebuild", "unpack"]
 
 Path = tuple[str, ...]
 Vector = NDArray[np.float64]
@@ -46,19 +46,28 @@ def rebuild(tree: Any, values: Iterator[Any]) -> Any:
     return next(values)
 
 
+def components(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers of an array in a row, a complex one as its real and its imaginary part."""
+    row = np.ravel(array)
+    return row.view(row.real.dtype) if row.dtype.kind == "c" else row
+
+
 def pack(arrays: Sequence[NDArray[Any]]) -> Vector:
-    """Join arrays into one float64 vector, a copy."""
+    """Join the components of arrays into one float64 vector, a copy."""
     if not arrays:
         return np.empty(0)
-    return np.concatenate([np.ravel(array) for array in arrays], dtype=np.float64)
+    return np.concatenate([components(array) for array in arrays], dtype=np.float64)
 
 
-def unpack(vector: NDArray[Any], shapes: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
-    """Split a vector into arrays of the given shapes; they are views of it."""
+def unpack(vector: NDArray[Any], like: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Split a vector into arrays of the shapes of others, complex where these are; they are views of it."""
     parts = []
     start = 0
-    for shape in shapes:
-        stop = start + prod(shape)
-        parts.append(vector[start:stop].reshape(shape))
+    for array in like:
+        stop = start + array.size * (2 if array.dtype.kind == "c" else 1)
+        part = vector[start:stop]
+        if array.dtype.kind == "c":
+            part = part.view(np.result_type(part.dtype, np.complex64))
+        parts.append(part.reshape(array.shape))
         start = stop
     return parts

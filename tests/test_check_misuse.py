@@ -47,21 +47,17 @@ MISUSES = {
     "other case": (lambda: rg.check(affine, rg.Case(n=1, seed=0)), "Case(n=1, seed=0) does not fit: the dims are"),
     "other names": (lambda: rg.check(affine, X), "the inputs of affine are ['x', 'w', 'b'], got ['x']"),
     "other shapes": (lambda: rg.check(affine, ARRAYS | {"b": np.ones(3)}), "dim 'm' is "),
-    "complex input": (
-        lambda: rg.check(elementwise(np.exp, np.exp), {"x": np.ones(2) * 1j}),
-        "input x of f is an array of dtype complex128, expected an array of real numbers",
-    ),
     "text input": (
         lambda: rg.check(elementwise(np.exp, np.exp), {"x": "ab"}),
-        "input x of f is a str, expected an array of real numbers",
+        "input x of f is a str, expected an array of numbers",
     ),
     "no input": (
         lambda: rg.check(elementwise(np.exp, np.exp), {"x": None}),
-        "input x of f is None, expected an array of real numbers",
+        "input x of f is None, expected an array of numbers",
     ),
     "ragged input": (
         lambda: rg.check(rg.Pair(lambda p: None, lambda c, _: None, name="odd"), {"x": Unconvertible()}),
-        "input x of odd is an Unconvertible, expected an array of real numbers",
+        "input x of odd is an Unconvertible, expected an array of numbers",
     ),
     "nan input": (
         lambda: rg.check(affine, ARRAYS | {"x": np.array([[1.0, 2.0], [np.nan, 4.0]])}),

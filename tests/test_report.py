@@ -214,7 +214,8 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
                 "resolution": 5.0,
                 "wrong": 1,
                 "examined": 1,
-                "entries": [{"index": [], "backward": 1.0, "numeric": "nan", "bar": "inf"}],
+                "entries": [{"index": [], "backward": 1.0, "numeric": "nan", "bar": "inf", "part": ""}],
+                "worst_part": "",
             }
         ],
         "evaluations": 41,

@@ -81,11 +81,12 @@ def test_a_shape_that_does_not_parse_is_shown_with_a_caret_at_the_place(text, co
     assert caret == "    " + " " * column + "^"
 
 
-WORD = re.compile(r"\.\.\.|\*[nm]+|\+?TERM(\+TERM)*".replace("TERM", r"([12]+|([12]+\*?)?[nm][nm12]*)"))
+WORD = re.compile(r"\.\.\.|\*[nm][nm12]*|\+?TERM(\+TERM)*".replace("TERM", r"([12]+|([12]+\*?)?[nm][nm12]*)"))
 
 
 @given(st.text("nm 12+*.", max_size=6) | st.lists(st.from_regex(WORD, fullmatch=True), max_size=3).map(" ".join))
 @example("1*")
+@example("*m1")
 def test_a_text_parses_just_where_each_word_is_one_of_the_grammar(text):
     words = text.split()
     good = all(map(WORD.fullmatch, words)) and sum(word[0] in "*." for word in words) < 2

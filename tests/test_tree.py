@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnngrad.tree import leaf_names, leaves, pack, rebuild, unpack
+from rnngrad.tree import components, leaf_names, leaves, pack, rebuild, unpack
 
 TREES = st.recursive(
     st.integers(),
@@ -91,14 +91,14 @@ def test_pack_copies_and_unpack_does_not():
     array = np.array([1.0, 2.0])
     vector = pack([array])
     vector[0] = 9.0
-    (view,) = unpack(vector, [(2,)])
+    (view,) = unpack(vector, [array])
     view[1] = 8.0
     assert array.tolist() == [1.0, 2.0]
     assert vector.tolist() == [9.0, 8.0]
 
 
 def test_unpack_splits_a_vector_in_order():
-    scalar, empty, square = unpack(np.arange(5.0), [(), (0, 3), (2, 2)])
+    scalar, empty, square = unpack(np.arange(5.0), [np.empty(shape) for shape in [(), (0, 3), (2, 2)]])
     assert (scalar.shape, float(scalar)) == ((), 0.0)
     assert empty.shape == (0, 3)
     assert square.tolist() == [[1.0, 2.0], [3.0, 4.0]]
@@ -106,6 +106,23 @@ def test_unpack_splits_a_vector_in_order():
 
 @given(ARRAYS)
 def test_unpacking_what_was_packed_gives_the_same_arrays(arrays):
-    again = unpack(pack(arrays), [array.shape for array in arrays])
+    again = unpack(pack(arrays), arrays)
     assert [array.shape for array in again] == [array.shape for array in arrays]
     assert [array.tobytes() for array in again] == [array.tobytes() for array in arrays]
+
+
+def test_complex_numbers_are_two_entries_each():
+    matrix, real = np.array([[1 + 2j, 3 - 4j]]), np.array([5.0])
+    vector = pack([matrix, real])
+    assert vector.tolist() == [1.0, 2.0, 3.0, -4.0, 5.0]
+    again, _ = unpack(vector, [matrix, real])
+    assert again.tolist() == matrix.tolist()
+    again[0, 1] = 7j
+    assert vector.tolist() == [1.0, 2.0, 0.0, 7.0, 5.0]
+    assert unpack(vector.astype(np.float32), [matrix])[0].dtype == np.complex64
+
+
+def test_components_of_arrays_that_are_not_contiguous_are_in_their_order():
+    matrix = np.arange(4).reshape(2, 2) * (1 + 1j)
+    assert components(matrix.T).tolist() == [0, 0, 2, 2, 1, 1, 3, 3]
+    assert components(np.arange(3.0)).tolist() == [0, 1, 2]

@@ -10,7 +10,7 @@ from rnngrad.check.contract import checked_gradient
 from rnngrad.check.point import Point
 from rnngrad.pair import Pair
 from rnngrad.result import Finding
-from rnngrad.tree import Vector
+from rnngrad.tree import Vector, components
 
 __all__ = ["Claims", "claims_of"]
 
@@ -35,10 +35,10 @@ def claims_of(pair: Pair, point: Point, returned: Mapping[str, Any]) -> Claims:
     for name in point.parts:
         if name not in returned:
             continue
-        claim = checked_gradient(pair, name, returned[name], point.shape(name))
+        claim = checked_gradient(pair, name, returned[name], point.forward.inputs[name])
         if isinstance(claim, Finding):
             breaches[name] = claim
         else:
-            joined[point.parts[name]] = claim.ravel()
+            joined[point.parts[name]] = components(claim)
             usable.append(name)
     return Claims(joined, usable, breaches, [str(key) for key in returned])

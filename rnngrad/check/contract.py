@@ -31,17 +31,18 @@ __all__ = [
 __tracebackhide__ = True
 
 Arrays = dict[str, NDArray[Any]]
+FLOATING: dict[str, type] = {"f": np.float64, "c": np.complex128}  # the kinds that can be differentiated
 
 
 def checked_inputs(pair: Pair, given: Mapping[str, Any]) -> Arrays:
-    """Return given inputs as arrays, floating ones in float64; raise InvalidPair where one is no real array."""
+    """Return given inputs as arrays, floating ones in double precision; raise InvalidPair where one is none."""
     arrays = {}
     for name, value in pair.arrays(given).items():
-        array = real_array(value)
+        array = number_array(value)
         if array is None:
-            raise InvalidPair(f"input {name} of {pair.name} is {described(value)}, expected an array of real numbers")
-        if array.dtype.kind == "f":
-            array = array.astype(np.float64, copy=False)  # handed out as copies only
+            raise InvalidPair(f"input {name} of {pair.name} is {described(value)}, expected an array of numbers")
+        if array.dtype.kind in FLOATING:
+            array = array.astype(FLOATING[array.dtype.kind], copy=False)  # handed out as copies only
             if not np.isfinite(array).all():
                 index = first_bad(array)
                 raise InvalidPair(
@@ -53,7 +54,7 @@ def checked_inputs(pair: Pair, given: Mapping[str, Any]) -> Arrays:
 
 def differentiated(pair: Pair, inputs: Arrays) -> list[str]:
     """Return the names of the inputs to differentiate; raise InvalidPair where there are none."""
-    floating = [name for name, array in inputs.items() if array.dtype.kind == "f"]
+    floating = [name for name, array in inputs.items() if array.dtype.kind in FLOATING]
     wanted = floating if pair.wrt is None else list(pair.wrt)
     unfit = [name for name in wanted if name not in floating]
     if unfit or not wanted:
@@ -78,18 +79,18 @@ def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *argum
 
 
 def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
-    """Return copies of the outputs of forward in float64; raise InvalidPair where one is no finite real array."""
+    """Return copies of the outputs of forward in double precision; raise InvalidPair where one is not finite."""
     if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping)):
         raise InvalidPair(f"forward of {pair.name} returned {described(returned)}, expected (dict of outputs, cache)")
     outputs = {}
     for name, value in returned[0].items():
-        array = real_array(value)
-        if array is None or array.dtype.kind != "f":
+        array = number_array(value)
+        if array is None or array.dtype.kind not in FLOATING:
             raise InvalidPair(
                 f"output {name} of {pair.name} is {described(value)}, expected an array of floating-point numbers"
                 f"\n    with {where}"
             )
-        array = array.astype(np.float64)
+        array = array.astype(FLOATING[array.dtype.kind])
         if not np.isfinite(array).all():
             index = first_bad(array)
             raise InvalidPair(f"forward of {pair.name} returned {array[index]} at {at(name, index)}\n    with {where}")
@@ -99,45 +100,50 @@ def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
     return outputs
 
 
-def checked_gradient(pair: Pair, name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | Finding:
-    """Return one claimed gradient as an array, or the finding that says why it is none."""
-    key = pair.claim(name)
+def checked_gradient(pair: Pair, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any] | Finding:
+    """Return one claimed gradient as an array like its input, or the finding that says why it is none."""
+    key, shape = pair.claim(name), like.shape
 
     def fail(kind: str, message: str) -> Finding:
         return Finding(Verdict.FAIL, kind, name, message)
 
     if value is None:
         return fail("none", f"{name}: backward returned None for {key}, expected an array of shape {shape}")
-    array = real_array(value)
-    if array is None or (array.dtype.kind != "f" and not isinstance(value, int)):
+    array = number_array(value)
+    if array is None or (array.dtype.kind not in FLOATING and not isinstance(value, int)):
         return fail("type", f"{name}: backward returned {described(value)} for {key}, expected a floating-point array")
+    if array.dtype.kind == "c" and like.dtype.kind != "c":
+        said = f"{name}: backward returned {described(value)} for {key}, expected real numbers"
+        return fail("type", f"{said}: {name} is real, so only the real part counts")
     if array.shape != shape:
         return fail("shape", f"{name}: {key} has shape {array.shape}, expected {shape}, the shape of {name}")
-    array = array.astype(np.float64, copy=False)
+    array = array.astype(FLOATING[like.dtype.kind], copy=False)
     if not np.isfinite(array).all():
         index = first_bad(array)
         return fail("finite", f"{at(name, index)}: backward returned {array[index]}, expected a finite number")
     return array
 
 
-def finite_array(what: str, value: Any) -> NDArray[np.float64]:
-    """Return a value in float64; raise InvalidPair, naming it, where it is no array of finite real numbers."""
-    array = real_array(value)
-    if array is None or not np.isfinite(array).all():
-        got = described(value) if array is None else f"{array[first_bad(array)]} at {first_bad(array)}"
-        raise InvalidPair(f"{what} is {got}, expected an array of finite real numbers")
-    return array.astype(np.float64)
+def finite_array(what: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
+    """Return a value in the dtype of another; raise InvalidPair, naming it, where it is no array of finite numbers."""
+    array = number_array(value)
+    if array is None or (array.dtype.kind == "c" and like.dtype.kind != "c") or not np.isfinite(array).all():
+        broken = array is not None and not np.isfinite(array).all()
+        got = f"{array[first_bad(array)]} at {first_bad(array)}" if array is not None and broken else described(value)
+        kind = "numbers" if like.dtype.kind == "c" else "real numbers"
+        raise InvalidPair(f"{what} is {got}, expected an array of finite {kind}")
+    return array.astype(like.dtype)
 
 
-def real_array(value: Any) -> NDArray[Any] | None:
-    """Return a value as an array of real numbers or booleans, or None where it is none."""
+def number_array(value: Any) -> NDArray[Any] | None:
+    """Return a value as an array of numbers or booleans, or None where it is none."""
     if isinstance(value, str | bytes | Mapping | list | tuple) or value is None:
         return None
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
         return None
-    return array if array.dtype.kind in "fiub" else None
+    return array if array.dtype.kind in "fciub" else None
 
 
 def described(value: Any) -> str:

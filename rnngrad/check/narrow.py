@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.compare import LIMIT
-from rnngrad.check.contract import Arrays, at, call, checked_gradient, checked_outputs
+from rnngrad.check.contract import FLOATING, Arrays, at, call, checked_gradient, checked_outputs
 from rnngrad.check.point import Point
 from rnngrad.check.question import OWN_NOISE, OWN_ROUNDING
 from rnngrad.errors import InvalidPair
@@ -32,7 +32,7 @@ TRIES = 3  # how often the inputs are rounded anew to see what their rounding do
 def narrower(pair: Pair, given: Mapping[str, Any]) -> dict[str, np.dtype[Any]]:
     """Return the dtypes of given inputs that are narrower than float64."""
     dtypes = {name: np.asarray(value).dtype for name, value in pair.arrays(given).items()}
-    return {name: dtype for name, dtype in dtypes.items() if dtype.kind == "f" and dtype.itemsize < 8}
+    return {name: dtype for name, dtype in dtypes.items() if dtype.kind in FLOATING and dtype != FLOATING[dtype.kind]}
 
 
 def narrow_findings(
@@ -50,7 +50,7 @@ def narrow_findings(
     kept = len(set(dtypes.values())) == 1 and set(dtypes) >= set(point.parts)  # of mixed dtypes nothing can be said
     found = {}
     for name, wide in claims.items():
-        narrow = checked_gradient(pair, name, raw.get(name), wide.shape)
+        narrow = checked_gradient(pair, name, raw.get(name), wide)
         expected = dtypes.get(name, wide.dtype)
         if isinstance(narrow, Finding):
             found[name] = narrow
@@ -59,7 +59,8 @@ def narrow_findings(
             found[name] = Finding(Verdict.FAIL, "dtype", name, f"{said}, the dtype of {name}")
         else:
             size = np.fmax(np.abs(wide), root_mean_square(wide.ravel()))
-            noise = OWN_NOISE * sigma / point.scale[point.parts[name]].reshape(wide.shape)
+            lengths = np.reshape(point.scale[point.parts[name]], (*wide.shape, point.width(name))).min(axis=-1)
+            noise = OWN_NOISE * sigma / lengths
             allowed = LIMIT * (OWN_ROUNDING * eps * size + noise + spread[name])
             wrong = np.abs(narrow - wide) > allowed
             if wrong.any():
@@ -97,13 +98,13 @@ def rounding_spread(
 
     def rounded(arrays: Arrays) -> Arrays:
         return {
-            name: array * (1 + eps * rng.uniform(-1, 1, array.shape)) if array.dtype.kind == "f" else array
+            name: array * (1 + eps * rng.uniform(-1, 1, array.shape)) if array.dtype.kind in FLOATING else array
             for name, array in arrays.items()
         }
 
     for _ in range(TRIES):
         _, raw = run(pair, rounded(inputs), rounded(upstream), "the given arrays, rounded")
         for name, claim in claims.items():
-            moved = np.abs(np.asarray(raw[name], dtype=np.float64) - claim)
+            moved = np.abs(np.asarray(raw[name], dtype=claim.dtype) - claim)
             spread[name] = np.fmax(spread[name], np.where(np.isfinite(moved), moved, 0.0))
     return spread

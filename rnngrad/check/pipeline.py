@@ -26,11 +26,13 @@ from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import GradientResult, Report, Verdict
 from rnngrad.spec import bind
+from rnngrad.tree import components, unpack
 
 __all__ = ["check"]
 
 __tracebackhide__ = True
 
+REAL = np.empty(0)
 EFFORTS = {"auto": sweep, "entries": sweep_entries}
 METHODS = {
     ("auto", True): "complex step along directions",
@@ -91,7 +93,7 @@ def prepared(
     wrt = differentiated(pair, inputs)
     outputs, upstream, returned, changed = ran(pair, inputs, cotangents, seed, where)
     notes = remarks(inputs, returned, changed)
-    flat = FlatForward(pair, inputs, wrt, {name: array.shape for name, array in outputs.items()}, not changed)
+    flat = FlatForward(pair, inputs, wrt, outputs, not changed)
     point = point_of(flat, upstream, outputs)
     return point, claims_of(pair, point, returned), upstream, dict(sizes), notes
 
@@ -123,7 +125,7 @@ def held_to_dtype(
     if not dtypes:
         return gradients
     sound = [gradient.name for gradient in gradients if gradient.verdict is not Verdict.FAIL]
-    wide = {name: claimed.joined[point.parts[name]].reshape(point.shape(name)) for name in sound}
+    wide = {name: point.of(name, claimed.joined) for name in sound}
     found = narrow_findings(pair, point, upstream, wide, dtypes)
     return [
         GradientResult(g.name, Verdict.FAIL, g.shape, (found[g.name],)) if g.name in found else g for g in gradients
@@ -162,10 +164,14 @@ def checked_cotangents(
     """Return the cotangent of every output: drawn, or the given ones held to the outputs' shapes."""
     shapes = {name: array.shape for name, array in outputs.items()}
     if given is None:
-        return dict(draw_cotangents(shapes, seed, first_stream))
+        sizes = {name: (components(array).size,) for name, array in outputs.items()}
+        drawn = draw_cotangents(sizes, seed, first_stream)
+        return {name: unpack(drawn[name], [array])[0] for name, array in outputs.items()}
     if not isinstance(given, Mapping):
         raise InvalidPair(f"cotangents is a dict from output to array, got {described(given)}")
-    arrays = {name: finite_array(f"the cotangent of {name}", value) for name, value in given.items()}
+    arrays = {
+        name: finite_array(f"the cotangent of {name}", value, outputs.get(name, REAL)) for name, value in given.items()
+    }
     actual = {name: array.shape for name, array in arrays.items()}
     if actual != shapes:
         raise InvalidPair(f"the cotangents of {pair.name} have shapes {actual}, expected {shapes}")

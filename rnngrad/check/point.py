@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from rnngrad.numdiff.directional import Direction, direction_lines
 from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
 from rnngrad.numdiff.sample import Lines, entry_lines
 from rnngrad.numdiff.scale import Lengths, Scale, norm, scale_of
-from rnngrad.tree import Vector, pack, unpack
+from rnngrad.tree import Vector, components, pack, unpack
 
 __all__ = ["Point", "point_of"]
 
@@ -48,6 +49,14 @@ class Point:
         """Return the shape of one input."""
         return self.forward.inputs[name].shape
 
+    def width(self, name: str) -> int:
+        """Return how many entries of theta an entry of one input is: two where it is complex."""
+        return 2 if self.forward.inputs[name].dtype.kind == "c" else 1
+
+    def of(self, name: str, joined: Vector) -> NDArray[Any]:
+        """Return what belongs to one input in a vector like theta, as an array like that input; a view."""
+        return unpack(joined[self.parts[name]], [self.forward.inputs[name]])[0]
+
     def shortest_axis(self, part: slice) -> int:
         """Return the shortest axis of the input that a part of theta is; 1 where it is no whole input."""
         shapes = [self.shape(name) for name, whole in self.parts.items() if whole == part]
@@ -71,11 +80,11 @@ def point_of(forward: FlatForward, upstream: dict[str, Vector], outputs: dict[st
     """Join inputs, outputs and cotangents, and measure the noise; the inputs become views of theta."""
     inputs = [forward.inputs[name] for name in forward.wrt]
     theta = pack(inputs)
-    views = unpack(theta, [array.shape for array in inputs])
+    views = unpack(theta, inputs)
     del inputs
     forward.inputs.update(zip(forward.wrt, views, strict=True))
     v, f0 = pack(list(upstream.values())), pack(list(outputs.values()))
-    sizes = [array.size for array in views]
+    sizes = [components(array).size for array in views]
     scale = scale_of(theta, sizes)
     parts = {
         name: slice(end - size, end) for name, size, end in zip(forward.wrt, sizes, accumulate(sizes), strict=True)

@@ -15,6 +15,7 @@ from rnngrad.result import Entry, Finding, GradientResult, Verdict
 
 __all__ = ["from_direction", "from_entries", "from_nothing"]
 
+COMPONENTS = (".real", ".imag")
 LISTED = 5  # wrong entries that a result names
 SPREAD = (
     "along a random direction backward and numeric disagree, though no single entry is off by more than its bar: "
@@ -64,25 +65,27 @@ def from_entries(point: Point, name: str, found: Located) -> GradientResult:
     elif answer.undecided.any():
         verdict, among = Verdict.INCONCLUSIVE, answer.undecided
     order = np.flatnonzero(among)[np.argsort(-answer.ratio[among], kind="stable")]
-    listed = [entry_of(shape, found, int(line)) for line in order[:LISTED]]
+    width = point.width(name)
+    listed = [entry_of(shape, width, found, int(line)) for line in order[:LISTED]]
     worst = listed[0]
     findings: tuple[Finding, ...] = ()
     if verdict is Verdict.INCONCLUSIVE:
-        findings = (undecided(name, at(name, worst.index), found.lines, answer, int(order[0])),)
+        findings = (undecided(name, at(name, worst.index) + worst.part, found.lines, answer, int(order[0])),)
     return GradientResult(
         name,
         verdict,
         shape,
         findings,
         worst_index=worst.index,
+        worst_part=worst.part,
         backward=worst.backward,
         numeric=worst.numeric,
         bar=worst.bar,
         error=abs(worst.backward - worst.numeric),
         ratio=float(answer.ratio[order[0]]),
         resolution=float(answer.seen.max()),
-        wrong=int(answer.wrong.sum()),
-        examined=prod(shape) if found.complete else len(found.entries),
+        wrong=len(np.unique(found.entries[answer.wrong] // width)),
+        examined=prod(shape) if found.complete else len(np.unique(found.entries // width)),
         entries=tuple(listed) if verdict is Verdict.FAIL else (),
     )
 
@@ -93,9 +96,10 @@ def undecided(name: str, where: str, lines: Lines, answer: Answer, line: int) ->
     return Finding(Verdict.INCONCLUSIVE, kind, name, f"{where}: {why}")
 
 
-def entry_of(shape: tuple[int, ...], found: Located, line: int) -> Entry:
-    """Return one entry with both values."""
-    entry = int(found.entries[line])
+def entry_of(shape: tuple[int, ...], width: int, found: Located, line: int) -> Entry:
+    """Return one entry, or one component of it, with both values."""
+    entry, component = divmod(int(found.entries[line]), width)
     index = tuple(int(i) for i in np.unravel_index(entry, shape))
+    part = COMPONENTS[component] if width > 1 else ""
     answer = found.answer
-    return Entry(index, float(answer.claimed[line]), float(answer.numeric[line]), float(answer.bar[line]))
+    return Entry(index, float(answer.claimed[line]), float(answer.numeric[line]), float(answer.bar[line]), part)

@@ -22,7 +22,7 @@ FIRST = 2.0**-5  # the first step, relative to the scale of the line
 START = 3  # steps in the first window: the least that shows two corrections
 WIDTH = 6  # steps in a window: a higher order than 5 never had the smallest bar
 UP = 7  # how often the step may grow: to 4 times the scale
-DOWN = 46  # how often it may shrink: to an ulp of the scale
+FINEST = 2.0**-44  # of the scale: a finer step, and a jump from it may be five levels finer, moves hardly an ulp
 JUMP = 3  # steps skipped by a jump
 CONVERGED = 1e-2  # relative bar above which a window counts as unconverged
 BETTER = 0.7  # a bar counts as better below this share of the best: one step up alone halves what is rounding
@@ -68,6 +68,7 @@ def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: floa
         active=np.ones(n, bool),
     )
     steps = lines.scale * first
+    down = int(np.log(first / FINEST) / np.log(ratio))
     everything = np.arange(n)
     for _ in range(START):
         append(state, lines, everything, steps, ratio)
@@ -82,7 +83,8 @@ def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: floa
         if not started:
             reference = 0.01 * group_size(state.best, lines.group)
             started = True
-        advance(state, lines, rows, cell, steps, ratio, target * np.fmax(np.abs(state.best[0]), reference)[rows])
+        goal = target * np.fmax(np.abs(state.best[0]), reference)[rows]
+        advance(state, lines, rows, cell, steps, ratio, goal, down)
     value, bar, jump, kink, step = state.best
     return Estimate(value, bar, jump, kink, step, state.evaluations)
 
@@ -114,8 +116,9 @@ def advance(
     steps: Vector,
     ratio: float,
     goal: Vector,
+    down: int,
 ) -> None:
-    """Take every active line one step on: down, up or far down; or stop it."""
+    """Take every active line one step on: down, up or far down; or stop it. Level ``down`` is the finest."""
     size = np.fmax(np.abs(cell.value), goal)
     hidden = cell.rounding > CONVERGED * size
     unconverged = (~(cell.bar <= CONVERGED * size) | (state.jump[rows] > 0)) & ~hidden | ~np.isfinite(cell.bar)
@@ -123,11 +126,11 @@ def advance(
     deepest = state.level[rows] + state.filled[rows] - 1
     finished = state.best[1, rows] <= goal
     given_up = (state.strikes[rows] >= STRIKES) & ~unconverged
-    exhausted = np.where(unconverged | too_coarse, deepest >= DOWN, (state.level[rows] <= -UP) | state.blocked[rows])
+    exhausted = np.where(unconverged | too_coarse, deepest >= down, (state.level[rows] <= -UP) | state.blocked[rows])
     stop = finished | given_up | exhausted
     state.active[rows[stop]] = False
     go = ~stop & state.active[rows]
-    jumping, down, up = (
+    jumping, finer, coarser = (
         rows[go & choice] for choice in (unconverged, ~unconverged & too_coarse, ~unconverged & ~too_coarse)
     )
     if len(jumping):
@@ -137,10 +140,10 @@ def advance(
         state.slope[jumping] = state.bend[jumping] = np.nan
         for _ in range(START):
             append(state, lines, jumping, steps, ratio)
-    if len(down):
-        append(state, lines, down, steps, ratio)
-    if len(up):
-        prepend(state, lines, up, steps, ratio)
+    if len(finer):
+        append(state, lines, finer, steps, ratio)
+    if len(coarser):
+        prepend(state, lines, coarser, steps, ratio)
 
 
 def append(state: Climb, lines: Lines, rows: NDArray[np.intp], steps: Vector, ratio: float) -> None:

@@ -29,7 +29,9 @@ def wrong_entries(gradient: GradientResult) -> list[str]:
     lines = [f"wrong      {gradient.wrong} of {gradient.examined} entries of {gradient.name}{part}"]
     for entry in gradient.entries if gradient.wrong > 1 else ():
         claimed, numeric = pairwise(entry.backward, entry.numeric)
-        lines.append(f"           {list(entry.index)} backward {claimed}, numeric {numeric} ± {bar(entry.bar)}")
+        lines.append(
+            f"           {list(entry.index)}{entry.part} backward {claimed}, numeric {numeric} ± {bar(entry.bar)}"
+        )
     return lines
 
 
@@ -79,4 +81,5 @@ def shown(gradient: GradientResult) -> tuple[str, str]:
 
 def index(gradient: GradientResult) -> str:
     """Write the index of the worst entry."""
-    return f"[{', '.join(map(str, gradient.worst_index))}]" if gradient.worst_index else ""
+    place = f"[{', '.join(map(str, gradient.worst_index))}]" if gradient.worst_index else ""
+    return place + gradient.worst_part
