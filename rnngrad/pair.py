@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnngrad.errors import InvalidPair
-from rnngrad.plain import CACHE, PlainBackward, PlainForward
+from rnngrad.plain import CACHE, PlainBackward, PlainForward, PlainJvp
 from rnngrad.spec import Shape, dim_names, parse
 from rnngrad.tree import leaf_names, leaves, rebuild
 
@@ -29,7 +29,8 @@ class Pair:
     ``inputs`` declares the shape of each input (see `rnngrad.spec`); without it only given arrays can be checked.
     ``wrt`` names the inputs to differentiate, by default all that hold floating-point numbers. ``claims`` says under
     which key backward returns each gradient, for messages; ``copies`` lets one given array stand for several inputs, by
-    input the name under which it is given. Raises InvalidPair where these do not fit together.
+    input the name under which it is given. ``jvp(tangents, cache) -> output tangents``, dicts like inputs and outputs,
+    is the derivative in forward mode, to be held against backward. Raises InvalidPair where these do not fit together.
     """
 
     forward: Callable[[dict[str, Any]], tuple[dict[str, Any], Any]]
@@ -39,11 +40,12 @@ class Pair:
     name: str | None = None
     claims: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)
+    jvp: Callable[[dict[str, Any], Any], Mapping[str, Any]] | None = None
     shapes: Mapping[str, Shape] = field(init=False, repr=False)
     module: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_callable(self.forward, self.backward)
+        check_callable(self.forward, self.backward, self.jvp)
         shapes = declared_shapes(self.inputs)
         if self.wrt is not None:
             check_wrt(self.wrt, shapes)
@@ -83,6 +85,7 @@ def pair(
     upstream: Sequence[str] | None = None,
     gradients: Mapping[str, str] | None = None,
     wrt: Sequence[str] | None = None,
+    jvp: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Pair:
     """Pair plain functions: ``forward(*inputs) -> outputs and cache``, ``backward(*cotangents, cache) -> gradients``.
@@ -95,12 +98,15 @@ def pair(
     gradients: for each input whose gradient has an irregular key in the dict that backward returns, that key;
         by default ``"d" + name``, or the name itself. A tuple is taken in the order of the inputs.
     wrt: the inputs to differentiate (names, or a whole argument); by default all floating ones.
+    jvp: the derivative in forward mode, ``jvp(*tangents, cache) -> output tangents``: a tangent for each argument of
+        forward, nested like it, None for what is not differentiated; returned is a tangent for each output that has a
+        cotangent, in order, or a dict of them by name. It is held to <v, J u> = <J^T v, u>.
 
     Raises InvalidPair where the declaration does not fit together.
     """
     if not isinstance(inputs, Mapping) or not inputs:
         raise InvalidPair(f"inputs is a dict from argument name to shape, got {inputs!r}")
-    check_callable(forward, backward)
+    check_callable(forward, backward, jvp)
     paths = [path for path, _ in leaves(inputs)]
     names = leaf_names(paths)
     if not names or len(set(names)) != len(names):
@@ -115,13 +121,14 @@ def pair(
         wrt=None if wrt is None else wanted,
         name=name or default_name(forward),
         claims=keys,
+        jvp=None if jvp is None else PlainJvp(jvp, rebuild(dict(inputs), iter(names)), outputs),
     )
 
 
-def check_callable(forward: Any, backward: Any) -> None:
-    """Raise InvalidPair where forward or backward is no function."""
-    for role, function in (("forward", forward), ("backward", backward)):
-        if not callable(function):
+def check_callable(forward: Any, backward: Any, jvp: Any) -> None:
+    """Raise InvalidPair where one of them is no function; jvp may be None."""
+    for role, function in (("forward", forward), ("backward", backward), ("jvp", jvp)):
+        if not callable(function) and not (role == "jvp" and function is None):
             raise InvalidPair(f"{role} is a function, got {function!r}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rnngrad.errors import InvalidPair
 from rnngrad.tree import leaf_names, leaves, rebuild
 
-__all__ = ["CACHE", "PlainBackward", "PlainForward"]
+__all__ = ["CACHE", "PlainBackward", "PlainForward", "PlainJvp"]
 
 __tracebackhide__ = True
 
@@ -41,8 +41,7 @@ class PlainForward:
             if len(returned) < 2:
                 raise InvalidPair(f"forward returned a tuple of {len(returned)}, expected outputs and a cache")
             *outputs, cache = returned
-            labels = ["out"] if len(outputs) == 1 else [f"out{i}" for i in range(len(outputs))]
-            return dict(zip(labels, outputs, strict=True)), (cache,)
+            return dict(zip(output_names(len(outputs)), outputs, strict=True)), (cache,)
         values = returned if isinstance(returned, tuple) else (returned,)
         if len(values) != len(self.returns):
             raise InvalidPair(
@@ -128,6 +127,31 @@ class PlainBackward:
                 raise InvalidPair(f"backward returned {got} for {where}, expected {len(names)} in a list")
             for position, (child, part) in enumerate(zip(names, value, strict=True)):
                 self.nested(child, part, f"{where}.{position}", out)
+
+
+@dataclass(frozen=True)
+class PlainJvp:
+    """Call a plain JVP function in canonical form; ``inputs`` is that of `PlainBackward`."""
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, Any]
+    upstream: tuple[str, ...] | None
+
+    def __call__(self, tangents: dict[str, Any], cache: tuple[Any, ...]) -> dict[str, Any]:
+        values = iter([tangents.get(name) for _, name in leaves(self.inputs)])
+        returned = self.function(*(rebuild(tree, values) for tree in self.inputs.values()), *cache)
+        if isinstance(returned, Mapping):
+            return dict(returned)
+        moved = returned if isinstance(returned, tuple | list) else (returned,)
+        labels = self.upstream or output_names(len(moved))
+        if len(moved) != len(labels):
+            raise InvalidPair(f"jvp returned {len(moved)} tangents, expected {len(labels)}: those of {list(labels)}")
+        return dict(zip(labels, moved, strict=True))
+
+
+def output_names(count: int) -> tuple[str, ...]:
+    """Name outputs that nobody named."""
+    return ("out",) if count == 1 else tuple(f"out{i}" for i in range(count))
 
 
 def is_tree(value: Any) -> bool:

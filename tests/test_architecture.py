@@ -81,7 +81,8 @@ WITHIN = {
         "verdict": {"compare", "contract", "directed", "explain", "locate", "point"},
         "sweep": {"certificate", "directed", "locate", "point", "verdict"},
         "claims": {"contract", "point"},
-        "pipeline": {"claims", "compare", "contract", "forward", "narrow", "point", "replay", "sweep"},
+        "dual": {"claims", "compare", "contract", "point", "question", "sweep"},
+        "pipeline": {"claims", "compare", "contract", "dual", "forward", "narrow", "point", "replay", "sweep"},
         "assertion": {"pipeline", "tally"},
     },
     "numdiff": {

@@ -17,6 +17,7 @@ from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 
 __all__ = [
+    "FLOATING",
     "Arrays",
     "at",
     "call",
@@ -26,6 +27,7 @@ __all__ = [
     "described",
     "differentiated",
     "finite_array",
+    "number_array",
 ]
 
 __tracebackhide__ = True

@@ -17,6 +17,7 @@ from rnngrad.check.contract import (
     differentiated,
     finite_array,
 )
+from rnngrad.check.dual import held_to_jvp
 from rnngrad.check.forward import FlatForward
 from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point, point_of
@@ -67,8 +68,10 @@ def check(
     where = repr(case) if case is not None else "the given arrays"
     point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where)
     gradients, more, method = judged(pair, point, claimed, seed, effort, where)
+    dual = held_to_jvp(pair, point, claimed, gradients, seed, where)
     if not isinstance(given, Case):
         gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
+    gradients += [] if dual is None else [dual]
     # a report in which nothing was judged is no pass
     verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
     return Report(
