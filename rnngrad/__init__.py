@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnngrad.case import Case as Case
     from rnngrad.check.assertion import assert_gradients as assert_gradients
     from rnngrad.check.pipeline import check as check
+    from rnngrad.check.plan import forward_passes as forward_passes
     from rnngrad.errors import GradientMismatch as GradientMismatch
     from rnngrad.errors import InvalidPair as InvalidPair
     from rnngrad.errors import Undecided as Undecided
@@ -41,6 +42,7 @@ PUBLIC = {
     "cases": "rnngrad.strategies",
     "check": "rnngrad.check.pipeline",
     "estimate_gradient": "rnngrad.numdiff.gradient",
+    "forward_passes": "rnngrad.check.plan",
     "gradient_test": "rnngrad.strategies",
     "jacobian": "rnngrad.adapters.jacobian",
     "objective": "rnngrad.adapters.objective",

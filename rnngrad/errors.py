@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-__all__ = ["GradientMismatch", "InvalidPair", "Undecided", "mismatch_of"]
+__all__ = ["Exhausted", "GradientMismatch", "InvalidPair", "Undecided", "mismatch_of"]
 
 
 class InvalidPair(ValueError):
@@ -33,6 +33,10 @@ class Undecided(AssertionError):
     """Say that a test passed too little: of too few examples could anything be said."""
 
     __module__ = "rnngrad"
+
+
+class Exhausted(Exception):
+    """Say, inside a check, that its budget of forward passes is spent."""
 
 
 @cache

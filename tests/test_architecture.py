@@ -79,10 +79,11 @@ WITHIN = {
         "locate": {"compare", "directed", "point", "question"},
         "explain": {"compare"},
         "verdict": {"compare", "contract", "directed", "explain", "locate", "point"},
-        "sweep": {"certificate", "directed", "locate", "point", "verdict"},
+        "plan": {"contract", "narrow"},
+        "sweep": {"certificate", "directed", "locate", "plan", "point", "verdict"},
         "claims": {"contract", "point"},
         "dual": {"claims", "compare", "contract", "point", "question", "sweep"},
-        "pipeline": {"claims", "compare", "contract", "dual", "forward", "narrow", "point", "replay", "sweep"},
+        "pipeline": {"claims", "compare", "contract", "dual", "forward", "narrow", "plan", "point", "replay", "sweep"},
         "assertion": {"pipeline", "tally"},
     },
     "numdiff": {

@@ -309,3 +309,42 @@ def test_a_profile_that_somebody_has_registered_is_left_alone(pytester):
 def test_the_plugin_adds_its_options_to_the_help(pytester):
     result = pytester.runpytest_inprocess("--help")
     result.stdout.fnmatch_lines(["gradient checking:", "  --rnngrad-check *", "  --rnngrad-case=CASE *"])
+
+
+STOPPED = """
+calls = []
+
+def stopped(x, w):
+    calls.append(1)
+    if len(calls) == 100:
+        raise KeyboardInterrupt
+    return forward(x, w)
+
+stopping = rg.pair(stopped, wrong, inputs=INPUTS, name="stopping")
+"""
+
+
+def test_an_interrupted_run_shows_what_was_decided_until_then(project):
+    pytester = project(
+        STOPPED
+        + """
+def test_linear():
+    rg.assert_gradients(linear, rg.Case(N=1, d=2, m=1, seed=3))
+
+def test_stopped():
+    rg.assert_gradients(stopping, rg.Case(N=1, d=1, m=1, seed=1))
+    rg.assert_gradients(stopping, rg.Case(N=3, d=5, m=4, seed=1))
+"""
+    )
+    result = pytester.runpytest_subprocess()  # in this process an interrupt would end both
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "interrupted; decided until then:",
+            "w: interrupted before this was decided",
+            "x         pass *",
+            "w         inconclusive*",
+            "pair linear    1 example *",
+            "pair stopping    1 example *",
+        ]
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.errors import Exhausted
 from rnngrad.numdiff.confirm import confirm
 from rnngrad.numdiff.gradient import mapped
 from rnngrad.numdiff.sample import Lines
@@ -131,7 +132,11 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
     estimate can still acquit: a claim cannot meet an independent estimate within a narrow bar by chance.
     """
     local = question.take(some)
-    opinion = confirm(local.lines, mapped(lambda row: row[some], answer.estimate), local.claimed)
+    try:
+        opinion = confirm(local.lines, mapped(lambda row: row[some], answer.estimate), local.claimed)
+    except Exhausted:
+        unconfirmed = changed(answer.wrong, some, np.zeros(len(some), bool))
+        return replace(answer, wrong=unconfirmed, undecided=changed(answer.undecided, some, np.ones(len(some), bool)))
     second = opinion.second
     total = second.bar + local.allowed
     with np.errstate(all="ignore"):

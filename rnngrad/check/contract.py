@@ -72,6 +72,8 @@ def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *argum
         return function(*arguments)
     except InvalidPair as error:
         raise InvalidPair(f"{error}\n    in {role} of {pair.name} at {where}") from error.__cause__
+    except MemoryError:
+        raise
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise InvalidPair(

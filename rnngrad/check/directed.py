@@ -16,7 +16,7 @@ from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["Directed", "along"]
+__all__ = ["TARGET", "Directed", "along"]
 
 WATCHED = 1e-8  # relative bar of what watches over the complex step: kinks and other slopes show long before
 TARGET = 1e-11  # relative bar of a direction: a common factor of 1 + 1e-9 then stands out in one input of many
@@ -51,11 +51,11 @@ def along(
     if exact:
         place = (point.forward.raw, point.theta, point.v, directions, lines.sigma)
         complex_step = imaginary_slopes(*place, noise=point.relative_noise, reuse=point.forward.tidy)
-        watch = climb_all(lines.take(np.array([len(directions) - 1])), target=WATCHED)
+        watch = climb_all(lines.take(np.array([len(directions) - 1])), target=WATCHED, samples=point.forward.left // 2)
         estimate = complex_step if same(complex_step, watch) else None
     exact = estimate is not None
     if estimate is None:
-        estimate = climb_all(lines, target=TARGET)
+        estimate = climb_all(lines, target=TARGET, samples=point.forward.left // (2 * len(directions)))
     question = direction_question(point, directions, joined, lines, estimate)
     return Directed(directions, lines, decide(question, estimate, batch=len(directions) if sure else 0), exact)
 

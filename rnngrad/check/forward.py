@@ -1,11 +1,13 @@
 """The forward pass as numdiff sees it: one vector in, one vector out."""
 
 from dataclasses import dataclass, field
+from sys import maxsize
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.errors import Exhausted
 from rnngrad.numdiff.scale import BLOCK
 from rnngrad.pair import Pair
 from rnngrad.tree import Vector, components, unpack
@@ -19,7 +21,7 @@ class FlatForward:
 
     ``tidy`` says that forward leaves its inputs as they were, so that they may be used again; where it does not, every
     call must be given a vector of its own. Where forward raises or returns something of another shape the value is nan,
-    and the first such ``trouble`` is kept in words.
+    and the first such ``trouble`` is kept in words. Beyond its ``limit`` it raises Exhausted.
     """
 
     pair: Pair
@@ -27,6 +29,7 @@ class FlatForward:
     wrt: list[str]
     outputs: dict[str, NDArray[Any]]  # as they are at the point
     tidy: bool
+    limit: int = maxsize  # evaluations that may be made
     evaluations: int = 0
     trouble: str | None = None
     size: int = field(init=False)
@@ -38,15 +41,24 @@ class FlatForward:
         arrays = [*self.outputs.values(), *(self.inputs[name] for name in self.wrt)]
         self.real = all(array.dtype.kind == "f" for array in arrays)
 
+    @property
+    def left(self) -> int:
+        """Return how many evaluations may still be made."""
+        return self.limit - self.evaluations
+
     def __call__(self, theta: Vector) -> Vector:
         try:
             return np.asarray(self.raw(theta), dtype=np.float64)
+        except (Exhausted, MemoryError):
+            raise
         except Exception as error:
             self.trouble = self.trouble or f"forward raised {type(error).__name__}: {error}"
             return np.full(self.size, np.nan)
 
     def raw(self, theta: NDArray[Any]) -> NDArray[Any]:
         """Return the outputs as they come, complex for a complex theta; let every exception through."""
+        if self.left < 1:
+            raise Exhausted
         self.evaluations += 1
         stepped = theta.dtype.kind == "c"
         if stepped and not self.real:

@@ -48,7 +48,8 @@ def looked_at(
     point: Point, name: str, claimed: Vector, entries: NDArray[np.intp], complete: bool, target: float = TARGET
 ) -> Located:
     """Estimate some entries of one input and decide on each."""
-    estimate = climb_all(point.entries(name, entries), target=target)
+    samples = point.forward.left // (2 * len(entries))
+    estimate = climb_all(point.entries(name, entries), target=target, samples=samples)
     question = entry_question(point, name, entries, claimed, estimate)
     return Located(entries, question.lines, decide(question, estimate, batch=BATCH), complete)
 

@@ -22,11 +22,12 @@ from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 from rnngrad.tree import pack
 
-__all__ = ["narrow_findings", "narrower"]
+__all__ = ["NARROW_RUNS", "narrow_findings", "narrower"]
 
 __tracebackhide__ = True
 
 TRIES = 3  # how often the inputs are rounded anew to see what their rounding does to the gradient
+NARROW_RUNS = 1 + TRIES  # forward passes
 
 
 def narrower(pair: Pair, given: Mapping[str, Any]) -> dict[str, np.dtype[Any]]:
@@ -42,6 +43,7 @@ def narrow_findings(
     where = "the given arrays in " + ", ".join(sorted({dtype.name for dtype in dtypes.values()}))
     inputs = point.forward.inputs
     own = {name: array.astype(dtypes.get(name, array.dtype)) for name, array in inputs.items()}
+    point.forward.evaluations += NARROW_RUNS
     outputs, raw = run(pair, own, upstream, where)
     eps = max(float(np.finfo(dtype).eps) for dtype in dtypes.values())
     spread = rounding_spread(pair, inputs, upstream, claims, eps)

@@ -20,12 +20,13 @@ from rnngrad.check.contract import (
 from rnngrad.check.dual import held_to_jvp
 from rnngrad.check.forward import FlatForward
 from rnngrad.check.narrow import narrow_findings, narrower
+from rnngrad.check.plan import limit_of
 from rnngrad.check.point import Point, point_of
 from rnngrad.check.replay import replay
-from rnngrad.check.sweep import nothing_claimed, sweep, sweep_entries
+from rnngrad.check.sweep import Results, nothing_claimed, sweep, sweep_entries
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
-from rnngrad.result import GradientResult, Report, Verdict
+from rnngrad.result import Finding, GradientResult, Report, Verdict
 from rnngrad.spec import bind
 from rnngrad.tree import components, unpack
 
@@ -34,6 +35,7 @@ __all__ = ["check"]
 __tracebackhide__ = True
 
 REAL = np.empty(0)
+MEMORY = "a check holds what forward itself holds and four copies of the inputs; pass smaller arrays, or smaller dims"
 EFFORTS = {"auto": sweep, "entries": sweep_entries}
 METHODS = {
     ("auto", True): "complex step along directions",
@@ -48,6 +50,7 @@ def check(
     *,
     cotangents: Mapping[str, Any] | None = None,
     effort: str = "auto",
+    budget: int | None = None,
 ) -> Report:
     """Check every gradient of a pair at one point and report what was found.
 
@@ -55,9 +58,12 @@ def check(
     cotangents: the upstream gradient of each output, of its shape; drawn from the case's seed by default.
     effort: ``"auto"`` checks along directions, at a few dozen forward passes at any size, and looks at entries where
         these disagree; ``"entries"`` asks for every entry.
+    budget: the most forward passes that may be spent, see `forward_passes`; what they do not reach for is inconclusive,
+        and the resolution in the report is the one that they bought.
 
     Numerical derivatives are taken in float64; given arrays of a narrower dtype are checked in float64 first, and then
     the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
+    An interrupt (Ctrl-C) carries the report of what was decided until then as its note.
     """
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
@@ -66,13 +72,38 @@ def check(
     case = given if isinstance(given, Case) else None
     seed = case.seed if case else 0
     where = repr(case) if case is not None else "the given arrays"
-    point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where)
-    gradients, more, method = judged(pair, point, claimed, seed, effort, where)
-    dual = held_to_jvp(pair, point, claimed, gradients, seed, where)
-    if not isinstance(given, Case):
-        gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
-    gradients += [] if dual is None else [dual]
-    # a report in which nothing was judged is no pass
+    results: Results = {}
+    point = None
+    try:
+        point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where, budget)
+        exact = EFFORTS[effort](point, claimed.usable, claimed.joined, seed, results)
+        gradients, more = judged(pair, point, claimed, results, seed, where)
+        dual = held_to_jvp(pair, point, claimed, gradients, seed, where)
+        if not isinstance(given, Case):
+            gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
+        gradients += [] if dual is None else [dual]
+        method = METHODS[effort, exact]
+        return reported(pair, case, point, sizes, gradients, method, [*more, *notes])
+    except MemoryError as error:
+        raise InvalidPair(f"{pair.name} needs more memory than there is, at {where}: {error}\n    {MEMORY}") from error
+    except KeyboardInterrupt as interrupt:
+        if point is not None:
+            partial = [results.get(name) or interrupted(point, name) for name in point.parts]
+            report = reported(pair, case, point, sizes, partial, "interrupted", notes)
+            interrupt.add_note(f"interrupted; decided until then:\n{report}")
+        raise
+
+
+def reported(
+    pair: Pair,
+    case: Case | None,
+    point: Point,
+    sizes: dict[str, Any],
+    gradients: list[GradientResult],
+    method: str,
+    notes: list[str],
+) -> Report:
+    """Build the report; one in which nothing was judged is no pass."""
     verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
     return Report(
         pair=str(pair.name),
@@ -84,19 +115,25 @@ def check(
         evaluations=point.forward.evaluations + 1,
         method=method,
         replay=replay(pair, case),
-        notes=(*more, *notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
+        notes=(*notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
     )
 
 
 def prepared(
-    pair: Pair, given: Case | Mapping[str, Any], cotangents: Mapping[str, Any] | None, seed: int, where: str
+    pair: Pair,
+    given: Case | Mapping[str, Any],
+    cotangents: Mapping[str, Any] | None,
+    seed: int,
+    where: str,
+    budget: int | None,
 ) -> tuple[Point, Claims, Arrays, dict[str, Any], list[str]]:
     """Run the pair once; return the point, what backward claims there, the cotangents, the dims, and remarks."""
     inputs, sizes = concrete(pair, given)
     wrt = differentiated(pair, inputs)
+    limit = limit_of(pair, given, len(wrt), budget)
     outputs, upstream, returned, changed = ran(pair, inputs, cotangents, seed, where)
     notes = remarks(inputs, returned, changed)
-    flat = FlatForward(pair, inputs, wrt, outputs, not changed)
+    flat = FlatForward(pair, inputs, wrt, outputs, not changed, limit)
     point = point_of(flat, upstream, outputs)
     return point, claims_of(pair, point, returned), upstream, dict(sizes), notes
 
@@ -182,11 +219,9 @@ def checked_cotangents(
 
 
 def judged(
-    pair: Pair, point: Point, claimed: Claims, seed: int, effort: str, where: str
-) -> tuple[list[GradientResult], list[str], str]:
-    """Judge every claimed gradient; return the results, remarks on gradients that are not there, and the method."""
-    swept, exact = EFFORTS[effort](point, claimed.usable, claimed.joined, seed)
-    found = {result.name: result for result in swept}
+    pair: Pair, point: Point, claimed: Claims, found: Results, seed: int, where: str
+) -> tuple[list[GradientResult], list[str]]:
+    """Add to what was found of claimed gradients what is wrong with the others; return all, and remarks."""
     results, notes = [], []
     for name in point.parts:
         if name in claimed.breaches:
@@ -199,7 +234,13 @@ def judged(
             notes.append(
                 f"no gradient was returned for {name} ({pair.claim(name)}); the outputs do not depend on it here"
             )
-    return results, notes, METHODS[effort, exact]
+    return results, notes
+
+
+def interrupted(point: Point, name: str) -> GradientResult:
+    """Return the result for an input that an interrupt left undecided."""
+    finding = Finding(Verdict.INCONCLUSIVE, "interrupted", name, f"{name}: interrupted before this was decided")
+    return GradientResult(name, Verdict.INCONCLUSIVE, point.shape(name), (finding,))
 
 
 def missing(pair: Pair, point: Point, name: str, claimed: Claims, seed: int, where: str) -> GradientResult | None:

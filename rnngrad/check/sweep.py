@@ -2,68 +2,162 @@
 
 The random direction of an input names it when its gradient is wrong, at a cost that does not grow with its size. The
 weighted one makes small entries count as much as large ones; where it alone disagrees, it is asked input by input.
+Many inputs are taken together, a run of them along one weighted direction, so that the cost does not grow with their
+number either; a run in doubt is taken apart. Each result is put down as soon as it is known.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
 from rnngrad.check.certificate import certified
-from rnngrad.check.directed import Directed, along
-from rnngrad.check.locate import every_entry, located
+from rnngrad.check.directed import TARGET, Directed, along
+from rnngrad.check.locate import Located, every_entry, located
+from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
-from rnngrad.check.verdict import from_direction, from_entries, from_nothing
+from rnngrad.check.verdict import from_direction, from_entries, from_nothing, unaffordable
+from rnngrad.errors import Exhausted
 from rnngrad.numdiff.directional import Direction, Weighted, draw_direction
+from rnngrad.numdiff.ladder import FIRST, LEAST
+from rnngrad.numdiff.tableau import SAFETY
 from rnngrad.result import GradientResult
 from rnngrad.tree import Vector
 
-__all__ = ["nothing_claimed", "sweep", "sweep_entries"]
+__all__ = ["Results", "nothing_claimed", "plain", "sweep", "sweep_entries"]
+
+HARDLY = 10.0  # times the bar of a line of its own that an input is content with, where others are asked with it
+TOGETHER = 2  # more directions than the joint ones
+
+Results = dict[str, GradientResult]
 
 
-def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int) -> tuple[list[GradientResult], bool]:
-    """Judge the claimed gradient of every input by all its entries; return what `sweep` does."""
-    results = []
+def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int, results: Results) -> bool:
+    """Judge the claimed gradient of every input by all its entries; the same terms as `sweep`."""
     for name in names:
         claimed = joined[point.parts[name]]
-        some = len(claimed) > 0
-        results.append(
-            from_entries(point, name, every_entry(point, name, claimed)) if some else from_nothing(point, name)
-        )
-    return results, False
+        if not len(claimed):
+            results[name] = from_nothing(point, name)
+            continue
+        try:
+            results[name] = from_entries(point, name, every_entry(point, name, claimed))
+        except Exhausted:
+            results[name] = unaffordable(point, name)
+    return False
 
 
-def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int) -> tuple[list[GradientResult], bool]:
+def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int, results: Results) -> bool:
     """Judge the claimed gradients of some inputs along directions; look at entries where they disagree.
 
-    ``joined`` is the claimed gradient of all inputs, 0 for those that are not named. Return the results, and whether
-    the slopes along the directions came from the complex step.
+    ``joined`` is the claimed gradient of all inputs, 0 for those that are not named. Put the results down in
+    ``results``; return whether the slopes along the directions came from the complex step.
     """
-    wanted, names = names, [name for name in names if len(joined[point.parts[name]])]
+    results.update({name: from_nothing(point, name) for name in names if not len(joined[point.parts[name]])})
+    rest = [name for name in names if name not in results]
     rng = np.random.default_rng([seed, len(joined)])
-    asked = asked_of(point, names, joined, rng) if names else None
-    results = {}
-    for line, name in enumerate(names):
-        if asked is None or not asked.doubtful[line]:
-            continue
+    return bool(rest) and examine(point, runs_of(point, rest, GROUPS), joined, rng, results)
+
+
+def examine(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.Generator, results: Results) -> bool:
+    """Judge runs of inputs, each along a direction of its own, and what is in doubt more closely."""
+    affordable = min(point.forward.left // LEAST, GROUPS)
+    if 0 < affordable < len(runs):
+        runs = runs_of(point, [name for run in runs for name in run], affordable)
+    try:
+        asked = asked_of(point, runs, joined, rng)
+    except Exhausted:
+        results.update({name: unaffordable(point, name) for run in runs for name in run})
+        return False
+    doubtful = [(run, on) for run, on in zip(runs, asked, strict=True) if on.asked.doubtful[on.line]]
+    for run, on in zip(runs, asked, strict=True):
+        if not on.asked.doubtful[on.line]:
+            results.update({name: from_direction(point, name, on.asked, on.line) for name in run})
+    for run, on in doubtful:
+        if len(run) > 1:
+            examine(point, runs_of(point, run, GROUPS), joined, rng, results)
+        else:
+            results[run[0]] = closer(point, run[0], joined, on.asked, on.line, rng)
+    return all(on.asked.exact for on in asked)
+
+
+def closer(
+    point: Point, name: str, joined: Vector, asked: Directed, line: int, rng: np.random.Generator
+) -> GradientResult:
+    """Return the result for an input in doubt, from its entries where these explain the doubt."""
+    found: Located | None = None
+    with suppress(Exhausted):
         found = located(point, name, joined, asked, line, rng)
-        explained = found is not None and (found.answer.wrong.any() or not asked.answer.wrong[line])
-        if found is not None and explained:
-            results[name] = from_entries(point, name, found)
-    for line, name in enumerate(names):
-        if asked is not None and name not in results:
-            results[name] = from_direction(point, name, asked, line)
-    ordered = [results.get(name) or from_nothing(point, name) for name in wanted]
-    return ordered, asked is not None and asked.exact
+    explained = found is not None and (found.answer.wrong.any() or not asked.answer.wrong[line])
+    return (
+        from_entries(point, name, found)
+        if found is not None and explained
+        else from_direction(point, name, asked, line)
+    )
 
 
-def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> Directed:
-    """Ask along one direction for each input, or along weighted ones where only the weights make a difference."""
-    directions = [plain(point, point.parts[name], joined, rng) for name in names]
+def runs_of(point: Point, names: Sequence[str], most: int) -> list[list[str]]:
+    """Split inputs into runs that lie side by side in theta: as many as there are inputs, or ``most``."""
+    length = -(-len(names) // most)
+    runs: list[list[str]] = []
+    for name in names:
+        beside = runs and point.parts[runs[-1][-1]].stop == point.parts[name].start
+        if beside and len(runs[-1]) < length:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return runs
+
+
+@dataclass(frozen=True)
+class On:
+    """The line that speaks for a run of inputs."""
+
+    asked: Directed
+    line: int
+
+
+def asked_of(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.Generator) -> list[On]:
+    """Ask along one direction for each run, or along weighted ones where only the weights make a difference."""
+    parts = [slice(point.parts[run[0]].start, point.parts[run[-1]].stop) for run in runs]
+    drawn = [plain if len(run) == 1 else weighted for run in runs]
+    directions = [draw(point, part, joined, rng) for draw, part in zip(drawn, parts, strict=True)]
+    if point.forward.left < LEAST * (len(directions) + 1):
+        return every(along(point, directions, joined))
     watch = weighted(point, slice(0, len(joined)), joined, rng)
-    both = along(point, [*directions, watch], joined, exact=certified(point, directions))
+    exact = certified(point, directions)
+    if not exact and len(runs) > TOGETHER:
+        settled = together(point, directions, watch, joined, rng)
+        rest = [line for line, on in enumerate(settled) if on is None]
+        if len(rest) < len(runs):
+            own = iter(every(along(point, [directions[line] for line in rest], joined)) if rest else [])
+            return [on or next(own) for on in settled]
+    both = along(point, [*directions, watch], joined, exact=exact)
     if not both.doubtful[-1] or both.doubtful[:-1].any():
-        return both
-    return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined)
+        return every(both)[:-1]
+    return every(along(point, [weighted(point, part, joined, rng) for part in parts], joined))
+
+
+def together(
+    point: Point, directions: Sequence[Direction], watch: Direction, joined: Vector, rng: np.random.Generator
+) -> list[On | None]:
+    """Ask along one direction for all, and say for each of their own whether that settles it.
+
+    It does where their own would hardly see more; none is settled where the joint one, or the weighted one that watches
+    over it, is in doubt.
+    """
+    all_together = plain(point, slice(0, len(joined)), joined, rng)
+    asked = along(point, [all_together, watch], joined, sure=False)
+    slopes = [sum(float(joined[block] @ values) for block, values in direction.blocks()) for direction in directions]
+    own = SAFETY / FIRST * point.directions(directions, joined).sigma + TARGET * np.abs(slopes)
+    weaker = np.array([direction.least(direction.run) / all_together.least(direction.run) for direction in directions])
+    enough = (asked.answer.total[0] * weaker <= HARDLY * own) & ~asked.doubtful.any()
+    return [On(asked, 0) if settled else None for settled in enough]
+
+
+def every(asked: Directed) -> list[On]:
+    """Return the lines of one answer."""
+    return [On(asked, line) for line in range(len(asked.directions))]
 
 
 def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
@@ -82,6 +176,8 @@ def nothing_claimed(point: Point, name: str, seed: int) -> GradientResult:
     part = point.parts[name]
     if part.start == part.stop:
         return from_nothing(point, name)
+    if point.forward.left < LEAST:
+        return unaffordable(point, name)
     nothing = np.zeros(len(point.theta))
     direction = plain(point, part, nothing, np.random.default_rng([seed, part.start]))
     return from_direction(point, name, along(point, [direction], nothing), 0)

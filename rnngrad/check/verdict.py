@@ -10,13 +10,18 @@ from rnngrad.check.directed import Directed
 from rnngrad.check.explain import explain
 from rnngrad.check.locate import Located
 from rnngrad.check.point import Point
+from rnngrad.errors import Exhausted
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Entry, Finding, GradientResult, Verdict
 
-__all__ = ["from_direction", "from_entries", "from_nothing"]
+__all__ = ["from_direction", "from_entries", "from_nothing", "unaffordable"]
 
 COMPONENTS = (".real", ".imag")
 LISTED = 5  # wrong entries that a result names
+SPENT = (
+    "along a random direction backward and numeric disagree; the budget of forward passes is spent before the wrong "
+    "entries are found"
+)
 SPREAD = (
     "along a random direction backward and numeric disagree, though no single entry is off by more than its bar: "
     "a small error spread over many entries"
@@ -28,13 +33,22 @@ def from_nothing(point: Point, name: str) -> GradientResult:
     return GradientResult(name, Verdict.PASS, point.shape(name))
 
 
+def unaffordable(point: Point, name: str) -> GradientResult:
+    """Return the result for a tensor that the budget of forward passes did not reach for."""
+    said = f"{name}: the budget is spent, after {point.forward.evaluations + 1} forward passes, before this can be told"
+    return GradientResult(
+        name, Verdict.INCONCLUSIVE, point.shape(name), (Finding(Verdict.INCONCLUSIVE, "budget", name, said),)
+    )
+
+
 def from_direction(point: Point, name: str, asked: Directed, line: int) -> GradientResult:
-    """Return the result for a tensor that was judged along one direction."""
+    """Return the result for a tensor that was judged along one direction, by itself or together with others."""
     answer, direction = asked.answer, asked.directions[line]
     verdict = Verdict.PASS
     findings: tuple[Finding, ...] = ()
     if answer.wrong[line]:
-        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {SPREAD}"),)
+        said = f"{name}: {SPENT if point.forward.left < 1 else SPREAD}"
+        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, said),)
     elif answer.undecided[line]:
         verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
     single = len(direction.pattern) == 1  # then the slope along the direction is the entry, times a known factor
@@ -51,7 +65,7 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
         bar=float(answer.bar[line] / abs(factor)),
         error=float(abs(claimed - numeric)),
         ratio=float(answer.ratio[line]),
-        resolution=float(answer.seen[line] / min(float(np.abs(values).min()) for _, values in direction.blocks())),
+        resolution=float(answer.seen[line] / direction.least(point.parts[name])),
     )
 
 
@@ -92,7 +106,11 @@ def from_entries(point: Point, name: str, found: Located) -> GradientResult:
 
 def undecided(name: str, where: str, lines: Lines, answer: Answer, line: int) -> Finding:
     """Return the finding that says why there is nothing to compare with."""
-    kind, why = explain(lines, line, answer, where)
+    try:
+        kind, why = explain(lines, line, answer, where)
+    except Exhausted:
+        values = f"backward {answer.claimed[line]:.6g}, numeric {answer.numeric[line]:.6g} ± {answer.bar[line]:.0e}"
+        kind, why = "budget", f"{values}, and the budget of forward passes is spent before more can be said"
     return Finding(Verdict.INCONCLUSIVE, kind, name, f"{where}: {why}")
 
 

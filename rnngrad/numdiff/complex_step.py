@@ -23,10 +23,11 @@ from rnngrad.numdiff.tableau import EPS, SAFETY
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["Certificate", "certify", "imaginary_slopes"]
+__all__ = ["PER_LADDER", "STARTS", "Certificate", "certify", "imaginary_slopes"]
 
 STEP = 1e-20
 STARTS = (2.0**-10, 2.0**-5, 2.0**-15)  # where the short ladders start: the first suits most, the last what varies fast
+PER_LADDER = 6  # evaluations
 SAME = 1e3  # eps by which the real part may change: complex exp and tanh round otherwise than the real ones
 MEETS = 10.0  # error estimates by which an output may differ from its ladder
 NOTHING = 1e-10  # share of the largest slope that no unsafe function would change an output's slope by
@@ -54,13 +55,14 @@ def certify(
     directions: Sequence[Direction],
     *,
     noise: float = 1.0,
+    ladders: int = len(STARTS),
     reuse: bool = False,
 ) -> Certificate:
     """Certify a function for the complex step along directions, which have no entry in common, taken together.
 
     f takes real vectors; f_complex is the same function for complex ones, and may raise. ``noise`` is that of the
-    outputs, in units of what correctly rounded ones would have. With ``reuse`` both are trusted to leave their argument
-    as it was.
+    outputs, in units of what correctly rounded ones would have. At most so many short ``ladders`` are climbed, six
+    evaluations each. With ``reuse`` both are trusted to leave their argument as it was.
     """
     try:
         values = at_complex(f_complex, theta.astype(np.complex128), directions)
@@ -71,19 +73,19 @@ def certify(
     if not (np.abs(values.real - f0) <= SAME * EPS * np.abs(f0).max(initial=0.0)).all():
         return Certificate(False, "its real part changes for complex inputs", 1)
     with np.errstate(all="ignore"):
-        ladders = ShortLadders(f, theta, np.abs(f0) * max(noise, 1.0), directions, reuse)
-        for start in STARTS:
-            slope, doubt = ladders.further(start)
+        short = ShortLadders(f, theta, np.abs(f0) * max(noise, 1.0), directions, reuse)
+        for start in STARTS[:ladders]:
+            slope, doubt = short.further(start)
             largest = np.abs(slope).max(initial=0.0)
             if (doubt <= OBVIOUS * largest).all():
                 break
     if not (doubt <= CLEAR * largest).all():
         return Certificate(
-            False, "no short ladder of real differences is clear enough to certify it", 1 + ladders.evaluations
+            False, "no short ladder of real differences is clear enough to certify it", 1 + short.evaluations
         )
     if not (np.abs(values.imag / STEP - slope) <= MEETS * doubt + NOTHING * largest).all():
-        return Certificate(False, "its imaginary part is not its derivative", 1 + ladders.evaluations)
-    return Certificate(True, "", 1 + ladders.evaluations)
+        return Certificate(False, "its imaginary part is not its derivative", 1 + short.evaluations)
+    return Certificate(True, "", 1 + short.evaluations)
 
 
 def at_complex(f: Evaluate, point: NDArray[np.complex128], directions: Sequence[Direction]) -> NDArray[Any]:

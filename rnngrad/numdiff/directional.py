@@ -57,10 +57,15 @@ class Direction:
             return self.pattern[some]
         return np.asarray(self.pattern[some] / UNIT * self.lengths[some])
 
-    def blocks(self) -> Iterator[tuple[slice, Vector]]:
-        """Yield each block of entries of theta, and by how much they move."""
-        for block in blocks(self.start, self.stop):
+    def blocks(self, run: slice | None = None) -> Iterator[tuple[slice, Vector]]:
+        """Yield each block of entries of theta, of all that move or of a run, and by how much they move."""
+        run = run or self.run
+        for block in blocks(run.start, run.stop):
             yield block, self.part(slice(block.start - self.start, block.stop - self.start))
+
+    def least(self, run: slice) -> float:
+        """Return by how much the entry of a run moves that moves least."""
+        return min(float(np.abs(values).min()) for _, values in self.blocks(run))
 
 
 def draw_direction(start: int, scale: Lengths, claimed: Vector, rng: np.random.Generator) -> Direction:

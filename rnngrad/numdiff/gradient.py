@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from sys import maxsize
 from typing import Any
 
 import numpy as np
@@ -82,11 +83,13 @@ def doubly_sure(lines: Lines) -> Estimate:
     return replace(better, bar=better.bar + apart, evaluations=better.evaluations + 2 * len(probed))
 
 
-def climb_all(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST) -> Estimate:
+def climb_all(
+    lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST, samples: int = maxsize
+) -> Estimate:
     """Climb any number of lines, CHUNK of them at a time so that memory stays bounded."""
     starts = range(0, max(lines.count, 1), CHUNK)
     runs = [np.arange(start, min(start + CHUNK, lines.count)) for start in starts]
-    parts = [climb(lines.take(run), target=target, ratio=ratio, first=first) for run in runs]
+    parts = [climb(lines.take(run), target=target, ratio=ratio, first=first, samples=samples) for run in runs]
     return mapped(lambda *rows: np.concatenate(rows), *parts)
 
 

@@ -7,6 +7,7 @@ All lines advance together, so that the arithmetic is done on arrays and only th
 """
 
 from dataclasses import dataclass
+from sys import maxsize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ from rnngrad.numdiff.tableau import Cell, best_cell
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["climb"]
+__all__ = ["FIRST", "LEAST", "climb"]
 
 FIRST = 2.0**-5  # the first step, relative to the scale of the line
 START = 3  # steps in the first window: the least that shows two corrections
+LEAST = 2 * START  # evaluations that any line takes
 WIDTH = 6  # steps in a window: a higher order than 5 never had the smallest bar
 UP = 7  # how often the step may grow: to 4 times the scale
 FINEST = 2.0**-44  # of the scale: a finer step, and a jump from it may be five levels finer, moves hardly an ulp
@@ -44,16 +46,20 @@ class Climb:
     jump: NDArray[np.float64]  # the slope jump that was seen last and is not excluded yet
     best: NDArray[np.float64]  # rows: value, bar, jump, kink, step
     strikes: NDArray[np.intp]
+    taken: NDArray[np.intp]  # samples
     blocked: NDArray[np.bool_]  # no larger step: the last one up was not finite
     active: NDArray[np.bool_]
     evaluations: int = 0
 
 
-def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST) -> Estimate:
+def climb(
+    lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST, samples: int = maxsize
+) -> Estimate:
     """Estimate the derivative along every line to a relative bar of ``target``, or as far as rounding lets it.
 
-    ``first`` is the first step relative to each line's scale. The target is relative to
-    the derivative itself, or to a hundredth of the root mean square of its group where that is larger.
+    ``first`` is the first step relative to each line's scale. The target is relative to the derivative itself, or to a
+    hundredth of the root mean square of its group where that is larger. No line takes more than so many ``samples``, or
+    more than the three that any takes; a sample is two evaluations.
     """
     n = lines.count
     state = Climb(
@@ -64,6 +70,7 @@ def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: floa
         jump=np.zeros(n),
         best=np.array([np.full(n, np.nan), np.full(n, np.inf), np.zeros(n), np.zeros(n), np.full(n, np.nan)]),
         strikes=np.zeros(n, np.intp),
+        taken=np.zeros(n, np.intp),
         blocked=np.zeros(n, bool),
         active=np.ones(n, bool),
     )
@@ -84,7 +91,8 @@ def climb(lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: floa
             reference = 0.01 * group_size(state.best, lines.group)
             started = True
         goal = target * np.fmax(np.abs(state.best[0]), reference)[rows]
-        advance(state, lines, rows, cell, steps, ratio, goal, down)
+        afford = samples - state.taken[rows]
+        advance(state, lines, rows, cell, steps, ratio, goal, down, afford)
     value, bar, jump, kink, step = state.best
     return Estimate(value, bar, jump, kink, step, state.evaluations)
 
@@ -117,8 +125,12 @@ def advance(
     ratio: float,
     goal: Vector,
     down: int,
+    afford: NDArray[np.intp],
 ) -> None:
-    """Take every active line one step on: down, up or far down; or stop it. Level ``down`` is the finest."""
+    """Take every active line one step on: down, up or far down; or stop it.
+
+    Level ``down`` is the finest; a line may take as many more samples as it can ``afford``.
+    """
     size = np.fmax(np.abs(cell.value), goal)
     hidden = cell.rounding > CONVERGED * size
     unconverged = (~(cell.bar <= CONVERGED * size) | (state.jump[rows] > 0)) & ~hidden | ~np.isfinite(cell.bar)
@@ -127,7 +139,7 @@ def advance(
     finished = state.best[1, rows] <= goal
     given_up = (state.strikes[rows] >= STRIKES) & ~unconverged
     exhausted = np.where(unconverged | too_coarse, deepest >= down, (state.level[rows] <= -UP) | state.blocked[rows])
-    stop = finished | given_up | exhausted
+    stop = finished | given_up | exhausted | (afford < np.where(unconverged, START, 1))
     state.active[rows[stop]] = False
     go = ~stop & state.active[rows]
     jumping, finer, coarser = (
@@ -171,6 +183,7 @@ def prepend(state: Climb, lines: Lines, rows: NDArray[np.intp], steps: Vector, r
 def put(state: Climb, lines: Lines, rows: NDArray[np.intp], column: NDArray[np.intp], steps: Vector) -> None:
     """Sample the lines in ``rows`` at the given steps, into the given columns."""
     state.slope[rows, column], state.bend[rows, column] = sample(lines, rows, steps)
+    state.taken[rows] += 1
     state.evaluations += 2 * len(rows)
 
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from rnngrad.numdiff.scale import Lengths, norm
 from rnngrad.tree import Vector
 
-__all__ = ["FLOOR", "Noise", "lost_in_single", "measure_noise"]
+__all__ = ["FLOOR", "LINES", "PER_LINE", "Noise", "lost_in_single", "measure_noise"]
 
 LINES = (3, 2)  # lines along which the noise is sampled: 24 evaluations at any number of parameters, or 16 where
 MANY = 16  # so many outputs, each with rounding of its own, make up for the third
 POINTS = 9  # points a line, theta itself among them: Moré and Wild find 7 to 9 enough
+PER_LINE = POINTS - 1  # evaluations
 ODD = 8  # step multiples are drawn from 1, 3, ..., 2 * ODD - 1
 SIGN_AND_EXPONENT = np.int64(-1) << 52  # the bits of a float64 that leave its power of two
 COLUMNS = 64  # columns that outputs are folded into: a quadrature of so many is known to a tenth
@@ -52,25 +53,28 @@ def measure_noise(
     f0: Vector,
     seed: int = 0,
     *,
+    lines: int | None = None,
     reuse: bool = False,
 ) -> Noise:
     """Measure the standard deviation of the noise in <v, f> near theta.
 
     The larger of two estimates is taken: that of every output, combined in quadrature and floored at 0.3 ulp of the
-    output, and that of <v, f> itself, which sees errors that are common to the outputs. With ``reuse`` f is trusted to
-    leave its argument as it was.
+    output, and that of <v, f> itself, which sees errors that are common to the outputs. It takes PER_LINE evaluations
+    for each of ``lines``, by default what is enough for so many outputs, and twice that in single precision. With
+    ``reuse`` f is trusted to leave its argument as it was.
     """
+    count = LINES[len(f0) >= MANY] if lines is None else lines
     rng = np.random.default_rng(seed)
     fold = Fold(f0, v, rng)
-    tables, single = sampled(f, theta, scale, f0, fold, rng, single=False, reuse=reuse)
+    tables, single = sampled(f, theta, scale, f0, fold, rng, count, single=False, reuse=reuse)
     if single:
-        tables, _ = sampled(f, theta, scale, f0, fold, rng, single=True, reuse=reuse)
+        tables, _ = sampled(f, theta, scale, f0, fold, rng, count, single=True, reuse=reuse)
     with np.errstate(all="ignore"):
         finite = np.isfinite(tables).all(axis=1)
         sigma = np.where(finite, difference_noise(tables), 0.0).max(axis=0)
         outputs = np.maximum(fold.floor(FLOOR * spacing(f0, single)), sigma[:-1])
     return Noise(
-        fold.unit * max(float(sigma[-1]), norm(outputs)), single, len(tables) * (POINTS - 1) * (2 if single else 1)
+        fold.unit * max(float(sigma[-1]), norm(outputs)), single, len(tables) * PER_LINE * (2 if single else 1)
     )
 
 
@@ -118,6 +122,7 @@ def sampled(
     f0: Vector,
     fold: Callable[[Vector], Vector],
     rng: np.random.Generator,
+    lines: int,
     *,
     single: bool,
     reuse: bool,
@@ -131,7 +136,7 @@ def sampled(
     alike = is_single(f0)
     with np.errstate(all="ignore"):
         first = fold(f0)
-        tables = np.empty((LINES[len(f0) >= MANY], POINTS, len(first)))
+        tables = np.empty((lines, POINTS, len(first)))
         tables[:, 0] = first
         point = np.empty_like(theta)
         for table in tables:
