@@ -121,7 +121,7 @@ class PairModule(pytest.Module):
 
 
 SEEN = pytest.StashKey[set[int]]()
-CUT = pytest.StashKey[tuple[list[dict[str, Any]], list[str]]]()  # of a test that was interrupted: its tallies and notes
+CUT = pytest.StashKey[list[dict[str, Any]]]()  # the tallies of a test that was interrupted
 
 
 class PairItem(pytest.Item):
@@ -190,8 +190,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     with collecting() as tallies, trusting() if drawn else nullcontext():
         try:
             outcome = yield
-        except KeyboardInterrupt as interrupt:
-            item.config.stash[CUT] = (list(tallies.values()), getattr(interrupt, "__notes__", []))
+        except KeyboardInterrupt:
+            item.config.stash[CUT] = list(tallies.values())
             raise
         finally:
             item.user_properties.extend((PROPERTY, json.dumps(tally)) for tally in tallies.values())
@@ -212,10 +212,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     found = [(key, value) for report in reports for key, value in getattr(report, "user_properties", [])]
     for text in (value for key, value in found if key == SHOWN):
         terminalreporter.write_line(text)
-    cut, notes = terminalreporter.config.stash.get(CUT, ([], []))
-    for note in notes:
-        terminalreporter.write_line(note)
-    tallies = [json.loads(value) for key, value in found if key == PROPERTY] + cut
+    tallies = [json.loads(value) for key, value in found if key == PROPERTY]
+    tallies += terminalreporter.config.stash.get(CUT, [])
     if not tallies:
         return
     from rnngrad.report import summary
