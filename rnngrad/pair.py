@@ -114,14 +114,15 @@ def pair(
     wanted = names if wrt is None else expand_wrt(wrt, paths, names)
     keys = {name: "d" + name for name in names} | checked_rename(gradients or {}, names)
     outputs = checked_returns(returns, upstream)
+    nested = rebuild(dict(inputs), iter(names))
     return Pair(
-        PlainForward(forward, dict(inputs), tuple(names), None if returns is None else tuple(returns), outputs),
-        PlainBackward(backward, rebuild(dict(inputs), iter(names)), tuple(wanted), keys, outputs),
+        PlainForward(forward, nested, None if returns is None else tuple(returns), outputs),
+        PlainBackward(backward, nested, tuple(wanted), keys, outputs),
         inputs=dict(zip(names, (leaf for _, leaf in leaves(inputs)), strict=True)),
         wrt=None if wrt is None else wanted,
         name=name or default_name(forward),
         claims=keys,
-        jvp=None if jvp is None else PlainJvp(jvp, rebuild(dict(inputs), iter(names)), outputs),
+        jvp=None if jvp is None else PlainJvp(jvp, nested, outputs),
     )
 
 
