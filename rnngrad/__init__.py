@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from rnngrad.pair import Pair as Pair
     from rnngrad.pair import pair as pair
     from rnngrad.result import Estimate as Estimate
+    from rnngrad.result import Power as Power
     from rnngrad.result import Report as Report
     from rnngrad.result import Verdict as Verdict
     from rnngrad.strategies import cases as cases
     from rnngrad.strategies import gradient_test as gradient_test
+    from rnngrad.strategies import power as power
 
 PUBLIC = {
     "Case": "rnngrad.case",
@@ -38,6 +40,7 @@ PUBLIC = {
     "Report": "rnngrad.result",
     "Undecided": "rnngrad.errors",
     "Verdict": "rnngrad.result",
+    "Power": "rnngrad.result",
     "assert_gradients": "rnngrad.check.assertion",
     "cases": "rnngrad.strategies",
     "check": "rnngrad.check.pipeline",
@@ -47,6 +50,7 @@ PUBLIC = {
     "jacobian": "rnngrad.adapters.jacobian",
     "objective": "rnngrad.adapters.objective",
     "pair": "rnngrad.pair",
+    "power": "rnngrad.strategies",
 }
 
 __all__ = sorted(PUBLIC)

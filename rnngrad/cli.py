@@ -21,16 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     check = commands.add_parser(
         "check",
         help="check every pair in the targets",
-        usage="rnngrad check [TARGET ...] [--case CASE] [pytest options]",
+        usage="rnngrad check [TARGET ...] [--power] [--case CASE] [pytest options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     check.add_argument("--case", metavar="CASE", help="replay one case, such as 'Case(m=1, n=2, seed=0)'")
+    check.add_argument("--power", action="store_true", help="tell which planted errors the examples would have caught")
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
-    case = [] if options.case is None else [f"--rnngrad-case={options.case}"]
+    ours = [] if options.case is None else [f"--rnngrad-case={options.case}"]
+    ours += ["--rnngrad-power"] if options.power else []
 
     import pytest
 
     fixed = ["-p", "rnngrad", "--rnngrad-check", "--no-header", "-o", "python_files=*.py"]
-    return int(pytest.main([*fixed, *case, *rest]))
+    return int(pytest.main([*fixed, *ours, *rest]))

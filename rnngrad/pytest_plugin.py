@@ -34,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("rnngrad", "gradient checking")
     group.addoption("--rnngrad-check", action="store_true", help="collect module-level pairs instead of tests")
     parser.addini(SHARE, "share of a test's examples in which every gradient must be decided", default="0.5")
+    group.addoption(
+        "--rnngrad-power", action="store_true", help="with --rnngrad-check: tell what would have been caught"
+    )
     group.addoption("--rnngrad-case", metavar="CASE", help="with --rnngrad-check: check this one case only")
 
 
@@ -135,9 +138,11 @@ class PairItem(pytest.Item):
         """Check the pair."""
         case = self.config.getoption("--rnngrad-case")
         if case is None:
-            from rnngrad.strategies import gradient_test
+            from rnngrad.strategies import gradient_test, power
 
             gradient_test(self.pair)()
+            if self.config.getoption("--rnngrad-power"):
+                self.user_properties.append((SHOWN, str(power(self.pair))))
         else:
             self.replay(case)
 

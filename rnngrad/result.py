@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Estimate", "Finding", "GradientResult", "Report", "Verdict"]
+__all__ = ["Entry", "Estimate", "Finding", "GradientResult", "PlantedError", "Power", "Report", "Verdict"]
 
 
 class Verdict(Enum):
@@ -145,3 +145,41 @@ class Report:
         from rnngrad.report import html
 
         Path(path).write_text(html.render(self), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class PlantedError:
+    """An error that was planted into one or more gradients, or into the behaviour of backward where there is none.
+
+    ``reason`` is the first case that caught it, or why none did.
+    """
+
+    kind: str
+    gradients: tuple[str, ...]
+    caught: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Power:
+    """Which planted errors the cases of a test would have caught, and the forward passes that it took to tell."""
+
+    pair: str
+    examples: int
+    planted: tuple[PlantedError, ...]
+    evaluations: int
+
+    @property
+    def share(self) -> float:
+        """Return the share of planted errors that were caught."""
+        return sum(error.caught for error in self.planted) / len(self.planted)
+
+    @property
+    def missed(self) -> tuple[PlantedError, ...]:
+        """Return the planted errors that no case caught."""
+        return tuple(error for error in self.planted if not error.caught)
+
+    def __str__(self) -> str:
+        from rnngrad.report import power
+
+        return power.render(self)

@@ -17,9 +17,11 @@ from rnngrad.case import Case
 from rnngrad.check.assertion import assert_gradients
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
+from rnngrad.power import measure_power
+from rnngrad.result import Power
 from rnngrad.spec import Axis, Shape, dim_names
 
-__all__ = ["PROFILES", "cases", "gradient_test", "register_profiles"]
+__all__ = ["PROFILES", "cases", "gradient_test", "power", "register_profiles"]
 
 __tracebackhide__ = True
 
@@ -157,7 +159,26 @@ def gradient_test(
     test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
     property_test = plain(settings)(given(cases(pair, dims=dims))(test))
     property_test.rnngrad_pair = pair  # type: ignore[attr-defined]
+    property_test.rnngrad_drawn = {"dims": dims, "settings": settings}  # type: ignore[attr-defined]
     return property_test
+
+
+def power(
+    tested: Pair | Callable[[], None], *, dims: Mapping[str, Any] | None = None, settings: settings | None = None
+) -> Power:
+    """Plant standard errors into the gradients of a pair and tell which of them its test would have caught.
+
+    tested: a test made by `gradient_test`, or a pair; of a pair dims and settings are those of such a test.
+
+    Takes about the time of two runs of the test. Raises InvalidPair where nothing can be drawn or checked.
+    """
+    pair: Any = getattr(tested, "rnngrad_pair", tested)
+    drawn = getattr(tested, "rnngrad_drawn", {"dims": dims, "settings": settings})
+    drawn_dims(pair, drawn["dims"] or {})
+    found: list[Case] = []
+    collect = given(cases(pair, dims=drawn["dims"]))(lambda case: found.append(case))
+    plain(drawn["settings"])(collect)()
+    return measure_power(pair, found)
 
 
 def plain(chosen: settings | None) -> settings:

@@ -289,7 +289,7 @@ def test_the_verbose_name_of_a_check_is_the_file_and_the_variable(rnngrad, pytes
     ("argv", "status", "out", "err"),
     [
         (["--help"], 0, "usage: rnngrad [-h] {check} ...", ""),
-        (["check", "--help"], 0, "usage: rnngrad check [TARGET ...] [--case CASE] [pytest options]", ""),
+        (["check", "--help"], 0, "usage: rnngrad check [TARGET ...] [--power] [--case CASE] [pytest options]", ""),
         ([], 2, "", "rnngrad: error: the following arguments are required: command"),
         (["chekc"], 2, "", "invalid choice: 'chekc'"),
         (["check", "--case"], 2, "", "rnngrad check: error: argument --case: expected one argument"),

@@ -30,7 +30,7 @@ from rnngrad.result import Finding, GradientResult, Report, Verdict
 from rnngrad.spec import bind
 from rnngrad.tree import components, unpack
 
-__all__ = ["check"]
+__all__ = ["check", "prepared"]
 
 __tracebackhide__ = True
 

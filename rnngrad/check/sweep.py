@@ -25,7 +25,7 @@ from rnngrad.numdiff.tableau import SAFETY
 from rnngrad.result import GradientResult
 from rnngrad.tree import Vector
 
-__all__ = ["Results", "nothing_claimed", "plain", "sweep", "sweep_entries"]
+__all__ = ["On", "Results", "asked_of", "nothing_claimed", "plain", "runs_of", "sweep", "sweep_entries"]
 
 HARDLY = 10.0  # times the bar of a line of its own that an input is content with, where others are asked with it
 TOGETHER = 2  # more directions than the joint ones
