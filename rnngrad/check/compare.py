@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.numdiff.confirm import confirm
-from rnngrad.numdiff.gradient import mapped
+from rnngrad.numdiff.rows import mapped
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate, Verdict
 from rnngrad.tree import Vector
