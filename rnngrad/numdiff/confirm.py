@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.numdiff.independent import RATIO, SPAN, apart, from_below, probe_at, second_start
+from rnngrad.numdiff.independent import FINE, RATIO, SPAN, apart, from_below, probe_at, second_start
 from rnngrad.numdiff.ladder import climb
 from rnngrad.numdiff.rows import substituted
 from rnngrad.numdiff.sample import Lines
@@ -18,8 +18,6 @@ from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
 __all__ = ["Confirmation", "confirm"]
-
-TARGET = 1e-14  # who accuses goes as far as rounding lets him
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,13 @@ class Confirmation:
 
 
 def confirm(lines: Lines, first: Estimate, claimed: Vector) -> Confirmation:
-    """Estimate the lines again, independently, and compare.
+    """Estimate the lines again, independently and as far as rounding allows, and compare.
 
     ``agrees`` is False where the two estimates are further apart than their bars allow, or where the smallest
     telling difference is closer to the claim than to the numbers. There the estimate is that of a third ladder, unless
     the second one meets the claim already.
     """
-    second = climb(lines, ratio=RATIO, first=second_start(lines, first, TARGET), target=TARGET)
+    second = climb(lines, ratio=RATIO, first=second_start(lines, first), target=FINE)
     smallest = np.fmin(first.step, second.step)
     gap = np.abs(claimed - second.value)
     probe = np.full(lines.count, np.nan)
@@ -49,6 +47,6 @@ def confirm(lines: Lines, first: Estimate, claimed: Vector) -> Confirmation:
     if len(open_still):
         about = np.where(np.isfinite(probe), probe, second.value)[open_still]
         local = lines.take(open_still)
-        third = climb(local, first=from_below(local, about, smallest[open_still]), target=TARGET)
+        third = climb(local, first=from_below(local, about, smallest[open_still]), target=FINE)
         second = substituted(second, open_still, third)
     return Confirmation(second, agrees)

@@ -15,26 +15,27 @@ from rnngrad.numdiff.tableau import SAFETY, rounding_growth
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["RATIO", "SPAN", "apart", "from_below", "probe_at", "second_start"]
+__all__ = ["FINE", "RATIO", "SPAN", "apart", "from_below", "probe_at", "second_start"]
 
 RATIO = 1.6  # not dyadic, so that samples of the two ladders never coincide
 NINTH = 0.11  # the first step of the second ladder, relative to that of the first, at most
 SPAN = 3.0  # how many summed bars two honest estimates may be apart: no bar of 168,320 was short by 5
 HALF = 0.5  # share of the bar to be confirmed that is left to rounding
 KNOWN = 1e-6  # relative bar above which a first estimate says too little to aim at
+FINE = 1e-14  # relative bar below which nothing is aimed at
 BELOW = 1e-5  # relative rounding of the third ladder at its start; it climbs on to what is better from there
 TELLING = 0.1  # rounding that a probe may have, relative to the gap that it is to tell
 LOWEST = FINEST * 2.0**6  # of the scale: from here a ladder has six octaves left to go down
 
 
-def second_start(lines: Lines, first: Estimate, target: float) -> Vector:
+def second_start(lines: Lines, first: Estimate) -> Vector:
     """Return where the second ladder starts on each line, relative to its scale.
 
-    That is where rounding takes half of the bar of the first estimate, or of ``target`` where this is more.
+    That is where rounding takes half of the bar of the first estimate, so that it can be confirmed at once.
     """
     size = np.abs(first.value)
     with np.errstate(all="ignore"):
-        start = window(lines, HALF * np.clip(first.bar, target * size, KNOWN * size)) / lines.scale
+        start = window(lines, HALF * np.clip(first.bar, FINE * size, KNOWN * size)) / lines.scale
     return np.where(np.isfinite(start), np.clip(start, LOWEST, NINTH * FIRST), NINTH * FIRST)
 
 
