@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnngrad.errors import InvalidPair
 from rnngrad.numdiff.independent import RATIO, apart, from_below, probe_at, second_start
 from rnngrad.numdiff.ladder import CONVERGED, FIRST, TARGET, climb
-from rnngrad.numdiff.noise import measure_noise
+from rnngrad.numdiff.noise import NEARBY, lost_nearby, measure_noise
 from rnngrad.numdiff.rows import mapped, substituted
 from rnngrad.numdiff.sample import Lines, entry_lines
 from rnngrad.numdiff.scale import length_scale
@@ -60,10 +60,9 @@ def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
     scale = length_scale(theta)
     one = np.ones(1)
     noise = measure_noise(flat, theta, scale, one, f0)
-    everything = np.arange(theta.size)
-    lines = entry_lines(flat, theta, one, f0, everything, scale, noise.sigma)
-    found = doubly_sure(lines)
-    spent = 1 + noise.evaluations + found.evaluations
+    sigma = max(noise.sigma, lost_nearby(flat, theta, one))
+    found = doubly_sure(entry_lines(flat, theta, one, f0, np.arange(theta.size), scale, sigma))
+    spent = 1 + noise.evaluations + 2 * NEARBY + found.evaluations
     return replace(mapped(lambda row: row.reshape(point.shape), found), evaluations=spent)
 
 
