@@ -312,23 +312,22 @@ def test_no_part_of_the_estimate_tells_of_kinks_or_steps():
     theta, direction = point_of(0)
     estimate = imaginary_slopes(np.sin, theta, ONES, [direction] * 3, np.zeros(3))
     assert not np.any([estimate.jump, estimate.kink, estimate.step])
-    assert estimate.evaluations == 3
 
 
-def test_the_bar_is_four_times_the_noise_at_least():
+def test_the_bar_is_128_times_the_noise_at_least():
     theta, direction = point_of(0)
     estimate = imaginary_slopes(np.sin, theta, ONES, [direction] * 2, np.array([1e-3, 0.0]))
-    assert estimate.bar[0] == pytest.approx(4e-3 + estimate.bar[1], rel=1e-12)
+    assert estimate.bar[0] == pytest.approx(0.128 + estimate.bar[1], rel=1e-12)
     assert 0 < estimate.bar[1] < 1e-12
 
 
 def test_the_rounding_of_the_slopes_of_the_outputs_is_in_the_bar_even_where_they_cancel():
     theta = np.array([0.7])
     estimate = imaginary_slopes(
-        lambda t: np.append(1e6 * t, -1e6 * t), theta, np.ones(2), [Direction(0, np.ones(1))], np.zeros(1)
+        lambda t: np.append(2**20 * t, -(2**20) * t), theta, np.ones(2), [Direction(0, np.ones(1))], np.zeros(1)
     )
     assert estimate.value[0] == 0.0
-    assert estimate.bar[0] == pytest.approx(4 * 16 * EPS * np.hypot(1e6, 1e6))
+    assert estimate.bar[0] == pytest.approx(4 * 16 * EPS * np.hypot(2**20, 2**20))
 
 
 def test_functions_noisier_than_an_ulp_have_wider_bars_and_others_none_narrower():
@@ -357,7 +356,7 @@ def test_a_line_that_is_refused_leaves_the_others_their_value():
     rest = Direction(1, direction.values[1:])
     estimate = imaginary_slopes(f, theta, ONES, [rest, direction, rest], np.zeros(3))
     assert np.isnan(estimate.value).tolist() == np.isinf(estimate.bar).tolist() == [False, True, False]
-    assert estimate.evaluations == 3
+    assert estimate.evaluations == 4
 
 
 @pytest.mark.parametrize("size", [1e-170, 1e160, 1e300])  # BUG: the norm of the slopes overflows, with a warning

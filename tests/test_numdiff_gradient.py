@@ -7,7 +7,8 @@ from numdiff_lines import FAMILIES, Counted, exact_slope, lines_of
 
 import rnngrad as rg
 from rnngrad.numdiff import gradient
-from rnngrad.numdiff.gradient import climb_all, mapped
+from rnngrad.numdiff.gradient import climb_all
+from rnngrad.numdiff.rows import mapped
 
 
 @pytest.mark.parametrize("seed", range(5))

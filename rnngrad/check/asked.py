@@ -11,7 +11,7 @@ from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
 from rnngrad.check.question import direction_question
 from rnngrad.check.sweep import On, asked_of, runs_of
-from rnngrad.numdiff.gradient import mapped
+from rnngrad.numdiff.rows import mapped
 from rnngrad.pair import Pair
 from rnngrad.tree import Vector
 

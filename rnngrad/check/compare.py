@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.confirm import confirm
-from rnngrad.numdiff.gradient import mapped
+from rnngrad.numdiff.rows import mapped
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate, Verdict
 from rnngrad.tree import Vector
