@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.numdiff.directional import Direction
-from rnngrad.numdiff.scale import norm
+from rnngrad.numdiff.scale import KEPT, norm
 from rnngrad.numdiff.tableau import EPS, SAFETY
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
@@ -112,6 +112,7 @@ class ShortLadders:
         self.best = np.zeros_like(size)
         self.smallest = np.full_like(size, np.inf)
         self.evaluations = 0
+        self.joint = joined(directions, len(theta)) if len(theta) <= KEPT else None
 
     def further(self, start: float) -> tuple[Vector, Vector]:
         """Climb one more ladder; return the best slopes and their errors."""
@@ -130,13 +131,24 @@ class ShortLadders:
         point = self.theta.copy()
         for step in (t, -t):
             point = point if self.reuse else self.theta.copy()
-            for direction in self.directions:
+            if self.joint is not None:
+                np.multiply(self.joint, step, out=point)
+                point += self.theta
+            for direction in self.directions if self.joint is None else ():
                 for block, values in direction.blocks():
                     np.multiply(values, step, out=point[block])
                     point[block] += self.theta[block]
             sides.append(self.f(point))
         self.evaluations += 2
         return np.asarray((sides[0] - sides[1]) / (2 * t))
+
+
+def joined(directions: Sequence[Direction], size: int) -> Vector:
+    """Return directions that have no entry in common as one vector."""
+    out = np.zeros(size)
+    for direction in directions:
+        out[direction.run] = direction.values
+    return out
 
 
 def imaginary_slopes(
