@@ -46,8 +46,9 @@ def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int) -> tupl
         if asked is None or not asked.doubtful[line]:
             continue
         found = located(point, name, joined, asked, line, rng)
-        explained = found is not None and (found.answer.wrong.any() or not asked.answer.wrong[line])
-        if found is not None and explained:
+        if found is not None and (
+            bool((found.answer.wrong | found.answer.undecided).any()) or not asked.answer.wrong[line]
+        ):
             results[name] = from_entries(point, name, found)
     for line, name in enumerate(names):
         if asked is not None and name not in results:
