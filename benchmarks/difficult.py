@@ -21,7 +21,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-
 from difficult_pairs import PAIRS, SATURATING, sequence
 
 import rnngrad as rg

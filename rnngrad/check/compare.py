@@ -3,9 +3,9 @@
 A claimed slope along a line, be it a single entry or a direction, is held against the numerical one in bars:
 q = |claimed - numeric| / (bar + u). The bar is what the estimate claims for itself; u is what a right backward pass may
 lose to its own rounding, relative to the tensor and not to the entry, since in saturated units a single entry may be
-all cancellation. What lies beyond 5 is estimated a second time before anybody is accused, and looked at more closely: in
-extended precision where that is to be had, and beside what backward was seen to lose. The same closer look decides what
-was too blurred at first; it never accuses there.
+all cancellation. What lies beyond 5 is estimated a second time before anybody is accused, and looked at more closely:
+in extended precision where that is to be had, beside what backward was seen to lose, and apart for every output. The
+same closer look decides what was too blurred or bent too sharply at first; there it acquits and never accuses.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ __all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "worst_verdict"]
 LIMIT = 5.0  # bars: of 168,320 confirmed estimates none was further off
 SHARP = 1e-9  # of the slope; a smaller jump of it is below what central differences promise anyway
 CLOSER = 1e-12  # the relative bar asked for in a closer look, as in `locate`
+STARTS = (2.0**-5, 2.0**-17, 2.0**-29)  # first steps in it, relative to the scale: what bends sharply is smooth below
 WIDE = 0.1  # a bar that hides a tenth of the gradient decides nothing
 
 
@@ -100,7 +101,9 @@ def judge(question: Question, estimate: Estimate) -> Answer:
     kinks = kinked(question, estimate)
     wrong = known & (ratio > LIMIT) & ~kinks
     undecided = ~wrong & (~known | too_wide(question, estimate.value, total) | kinks)
-    return Answer(question.claimed, estimate, estimate.value, estimate.bar, total, ratio, wrong, undecided, question.excused)
+    return Answer(
+        question.claimed, estimate, estimate.value, estimate.bar, total, ratio, wrong, undecided, question.excused
+    )
 
 
 def kinked(question: Question, estimate: Estimate) -> NDArray[np.bool_]:
@@ -131,7 +134,7 @@ def decide(question: Question, estimate: Estimate, *, batch: int) -> Answer:
         answer = second_opinion(question, answer, some)
         if answer.wrong[some].any():
             return answer
-    blurred = answer.undecided & np.isfinite(answer.estimate.value) & ~kinked(question, answer.estimate)
+    blurred = answer.undecided & np.isfinite(answer.estimate.value)
     for some in batches(answer, blurred, batch):
         answer = closer_look(question, answer, some)
         if answer.undecided[some].any():
@@ -168,9 +171,18 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
 
 
 def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> Answer:
-    """Estimate some undecided lines anew after a closer look, and return the answer as it then stands."""
+    """Estimate some undecided lines anew after a closer look, and return the answer as it then stands.
+
+    The derivative is what the finest steps see: the narrowest bar counts, if the ladders that began below bear it out.
+    """
     lines = question.closer(answer.estimate.value).lines.take(some)
-    return looked(question, answer, some, climb_all(lines, target=CLOSER))[0]
+    best = climb_all(lines, target=CLOSER, first=STARTS[0])
+    for first in STARTS[1:]:
+        finer = climb_all(lines, target=CLOSER, first=first)
+        apart = np.abs(best.value - finer.value) > LIMIT * (best.bar + finer.bar)
+        better = apart | (finer.bar < best.bar)
+        best = mapped(lambda old, new, better=better: np.asarray(np.where(better, new, old)), best, finer)
+    return looked(question, answer, some, best)[0]
 
 
 def looked(
@@ -178,8 +190,8 @@ def looked(
 ) -> tuple[Answer, NDArray[np.bool_]]:
     """Hold some lines against an estimate from a closer look.
 
-    Those that meet it within a narrow bar are right and get its numbers, the others are undecided. Return the answer,
-    and which of them nothing excuses.
+    Those that meet it within a narrow bar are right, the others undecided; both these and those that only rounding
+    excuses get its numbers. Return the answer, and which of them nothing excuses.
     """
     near = question.closer(changed(answer.estimate.value, some, again.value)).take(some)
     total = again.bar + near.allowed
@@ -188,16 +200,17 @@ def looked(
         ratio = np.where(error == 0, 0.0, error / total)
         meets = (ratio <= LIMIT) & ~too_wide(near, again.value, total) & ~kinked(near, again)
         beyond = (error > LIMIT * (total + near.excused)) & ~kinked(near, again)
-    cleared = some[meets]
+    excused = (ratio > LIMIT) & ~beyond & ~kinked(near, again)
+    told = meets | excused
     answer = replace(
         answer,
-        numeric=changed(answer.numeric, cleared, again.value[meets]),
-        bar=changed(answer.bar, cleared, again.bar[meets]),
-        total=changed(answer.total, cleared, total[meets]),
-        ratio=changed(answer.ratio, cleared, ratio[meets]),
+        numeric=changed(answer.numeric, some[told], again.value[told]),
+        bar=changed(answer.bar, some[told], again.bar[told]),
+        total=changed(answer.total, some[told], total[told]),
+        ratio=changed(answer.ratio, some[told], ratio[told]),
         wrong=changed(answer.wrong, some, np.zeros(len(some), bool)),
         undecided=changed(answer.undecided, some, ~meets),
-        excused=changed(answer.excused, some, np.where((ratio > LIMIT) & ~beyond, near.excused, 0.0)),
+        excused=changed(answer.excused, some, np.where(excused, near.excused, 0.0)),
     )
     return answer, beyond
 

@@ -1,4 +1,4 @@
-"""Why a slope cannot be decided: a kink, a jump, a domain edge, noise, rounding; told by a few probes along the line."""
+"""Why a slope cannot be decided: a kink, a jump, a domain edge, noise, rounding; told by probes along the line."""
 
 from dataclasses import dataclass
 
@@ -42,9 +42,9 @@ def explain(lines: Lines, line: int, answer: Answer, where: str) -> tuple[str, s
         size = abs(probes.ahead[-1] - probes.behind[-1])
         return "jump", f"forward jumps here, by {size:.3g} within a step of {probes.steps[-1]:.0e}"
     value, bar = answer.estimate.value[line], answer.estimate.bar[line]
-    said = f"the numerical derivative is {value:.3g} ± {bar:.0e}"
     if answer.excused[line] > 0:
-        return "rounding", f"{said}; backward may lose {answer.excused[line]:.0e} to its own rounding here"
+        numbers = f"the numerical derivative is {answer.numeric[line]:.3g} ± {answer.bar[line]:.0e}"
+        return "rounding", f"{numbers}; backward may lose {answer.excused[line]:.0e} to its own rounding here"
     if answer.ratio[line] > LIMIT and np.isfinite(bar) and abs(answer.estimate.jump[line]) <= bar:
         return "disagreement", "two numerical estimates disagree here: forward is not smooth at the scale of the steps"
     bends = [(a + b) / h for a, b, h in zip(probes.ahead, probes.behind, probes.steps, strict=True)]
@@ -53,6 +53,7 @@ def explain(lines: Lines, line: int, answer: Answer, where: str) -> tuple[str, s
         step = probes.steps[clear[-1]]
         left, right = 0.0 - probes.behind[clear[-1]] / step, probes.ahead[clear[-1]] / step
         return "kink", f"forward has a kink here: slope {left:.3g} on one side, {right:.3g} on the other"
+    said = f"the numerical derivative is {value:.3g} ± {bar:.0e}"
     if bar > MANY * lines.sigma[line] / answer.estimate.step[line]:
         return "sharp", f"{said}: forward bends too sharply here to decide"
     return "noise", f"{said}: forward is too noisy here to decide"

@@ -34,9 +34,10 @@ VISIBLE = 1e-6  # below this share of the magnitude over the length scale no dep
 class Asked:
     """What a question is made of, line by line, whatever the estimate.
 
-    ``lines`` are those along which it is asked, of a closer look where one is given; ``sizes`` returns, for the estimated slopes, what backward's rounding is relative to and what a bar is held against;
-    ``noise`` is what the noise of forward enters backward with; ``inverse`` one over the length scale; ``along`` the
-    slope along each line of a vector like theta.
+    ``lines`` are those along which it is asked, of a closer look where one is given; ``sizes`` returns, for the
+    estimated slopes, what backward's rounding is relative to and what a bar is held against; ``noise`` is what noise
+    enters backward with; ``inverse`` one over the length scale; ``along`` the slope along each line of a vector like
+    theta.
     """
 
     point: Point

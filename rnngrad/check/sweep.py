@@ -4,7 +4,8 @@ The random direction of an input names it when its gradient is wrong, at a cost 
 weighted one makes small entries count as much as large ones; where it alone disagrees, it is asked input by input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from rnngrad.result import GradientResult
 from rnngrad.tree import Vector
 
 __all__ = ["nothing_claimed", "sweep", "sweep_entries"]
+
+Draw = Callable[[Point, slice, Vector, np.random.Generator], Direction]
 
 
 def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int) -> tuple[list[GradientResult], bool]:
@@ -40,31 +43,42 @@ def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int) -> tupl
     """
     wanted, names = names, [name for name in names if len(joined[point.parts[name]])]
     rng = np.random.default_rng([seed, len(joined)])
-    asked = asked_of(point, names, joined, rng) if names else None
+    if not names:
+        return [from_nothing(point, name) for name in wanted], False
+    asked, draw = asked_of(point, names, joined, rng)
     results = {}
     for line, name in enumerate(names):
-        if asked is None or not asked.doubtful[line]:
-            continue
-        found = located(point, name, joined, asked, line, rng)
-        if found is not None and (
-            bool((found.answer.wrong | found.answer.undecided).any()) or not asked.answer.wrong[line]
-        ):
+        found = located(point, name, joined, asked, line, rng) if asked.doubtful[line] else None
+        if found is not None and bool((found.answer.wrong | found.answer.undecided).any()):
             results[name] = from_entries(point, name, found)
-    for line, name in enumerate(names):
-        if asked is not None and name not in results:
+        elif asked.answer.wrong[line]:
+            again = along(point, [draw(point, point.parts[name], joined, rng)], joined, exact=asked.exact)
+            results[name] = from_direction(point, name, asked if again.answer.wrong[0] else doubted(asked, line), line)
+        elif found is not None:
+            results[name] = from_entries(point, name, found)
+        else:
             results[name] = from_direction(point, name, asked, line)
-    ordered = [results.get(name) or from_nothing(point, name) for name in wanted]
-    return ordered, asked is not None and asked.exact
+    return [results.get(name) or from_nothing(point, name) for name in wanted], asked.exact
 
 
-def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> Directed:
-    """Ask along one direction for each input, or along weighted ones where only the weights make a difference."""
+def doubted(asked: Directed, line: int) -> Directed:
+    """Take an accusation back that a second direction does not bear out: with no entry to show, one is not enough."""
+    here = np.arange(len(asked.directions)) == line
+    answer = replace(asked.answer, wrong=asked.answer.wrong & ~here, undecided=asked.answer.undecided | here)
+    return replace(asked, answer=answer)
+
+
+def asked_of(point: Point, names: list[str], joined: Vector, rng: np.random.Generator) -> tuple[Directed, Draw]:
+    """Ask along one direction for each input, or along weighted ones where only the weights make a difference.
+
+    Return what was found, and how the directions were drawn.
+    """
     directions = [plain(point, point.parts[name], joined, rng) for name in names]
     watch = weighted(point, slice(0, len(joined)), joined, rng)
     both = along(point, [*directions, watch], joined, exact=certified(point, directions))
     if not both.doubtful[-1] or both.doubtful[:-1].any():
-        return both
-    return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined)
+        return both, plain
+    return along(point, [weighted(point, point.parts[name], joined, rng) for name in names], joined), weighted
 
 
 def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:

@@ -1,9 +1,9 @@
-"""Is forward smooth where somebody is about to be accused?
+"""Whether forward is smooth where somebody is about to be accused.
 
-Central differences alone are confidently wrong at a kink, and where several kinks meet on one line their slope jumps may
-cancel in <v, f>, so that none shows in its extrapolation. So the last word before an accusation is asked of every output
-apart, at a step so small that rounding can just tell the claim from the numbers: is the slope there still that of the
-numbers, and do the bends of the outputs, extrapolated to a step of zero, leave room for the claim?
+Central differences alone are confidently wrong at a kink, and where several kinks meet on one line their slope jumps
+may cancel in <v, f>, so that none shows in its extrapolation. So the last word before an accusation is asked of every
+output apart, at a step so small that rounding can just tell the claim from the numbers: is the slope there still that
+of the numbers, and do the bends of the outputs, extrapolated to a step of zero, leave no room for the claim?
 """
 
 import numpy as np
