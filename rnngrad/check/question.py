@@ -35,7 +35,7 @@ class Asked:
     """What a question is made of, line by line, whatever the estimate.
 
     ``lines`` are those along which it is asked, of a closer look where one is given; ``sizes`` returns, for the
-    estimated slopes, what backward's rounding is relative to and what a bar is held against; ``noise`` is what noise
+    estimated slopes, what backward's rounding is and what a bar is held against; ``noise`` is what noise
     enters backward with; ``inverse`` one over the length scale; ``along`` the slope along each line of a vector like
     theta.
     """
@@ -64,8 +64,7 @@ class Asked:
         return Question(
             self.lines(None),
             self.claimed,
-            allowed=OWN_ROUNDING * (EPS * rounding + TINIEST)
-            + self.own(values, self.point.sigma, 0.0 if exact else EPS),
+            allowed=rounding + self.own(values, self.point.sigma, 0.0 if exact else EPS),
             excused=np.zeros(len(values)),
             size=size,
             floor=self.floor,
@@ -79,15 +78,18 @@ class Asked:
         What backward was seen to lose in another precision replaces what it might lose, as far as that, or inputs off
         by a rounding error, explain it. All of these together excuse a claim: beyond them it is wrong.
         """
-        plain = self.question(values)
-        might = self.own(values, self.point.sigma, EPS)
         lost, stirred = (
             np.max([np.zeros(len(values)), *(np.abs(self.along(change)) for change in changes)], axis=0)
             for changes in (closer.lost, closer.stirred)
         )
-        rounding = plain.allowed - might
+        might = self.own(values, self.point.sigma, EPS)
         seen = self.own(values, closer.sigma, closer.eps) + np.fmin(lost, might + stirred)
-        return replace(plain, lines=self.lines(closer), allowed=rounding + seen, excused=might + lost + stirred)
+        return replace(
+            self.question(values),
+            lines=self.lines(closer),
+            allowed=self.sizes(values)[0] + seen,
+            excused=might + lost + stirred,
+        )
 
 
 def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vector, estimate: Estimate) -> Question:
@@ -98,7 +100,7 @@ def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vec
     def sizes(values: Vector) -> tuple[Vector, Vector]:
         whole = values if len(some) == len(claimed) else claimed
         size = np.fmax(np.abs(values), root_mean_square(whole[np.isfinite(whole)]))
-        return size, size
+        return own_rounding(size), size
 
     asked = Asked(
         point,
@@ -134,7 +136,7 @@ def direction_question(
         point,
         lambda closer: point.directions(directions, claimed, closer),
         slopes,
-        lambda _: (rounding, np.abs(slopes)),
+        lambda _: (own_rounding(rounding), np.abs(slopes)),
         noise=ALONG * each,
         inverse=relative,
         floor=VISIBLE * point.magnitude * largest,
@@ -143,6 +145,11 @@ def direction_question(
         ),
     )
     return asked.question(estimate.value, exact=exact)
+
+
+def own_rounding(size: Vector) -> Vector:
+    """Return what backward may lose to rounding, relative to numbers of some size."""
+    return np.asarray(OWN_ROUNDING * (EPS * size + TINIEST))
 
 
 def sizes(gradient: Vector, least: float, scale: Vector, values: Vector) -> tuple[float, float, float, float]:

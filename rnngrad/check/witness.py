@@ -9,6 +9,7 @@ of the numbers, and do the bends of the outputs, extrapolated to a step of zero,
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.numdiff.ladder import FINEST
 from rnngrad.numdiff.sample import Lines
 from rnngrad.numdiff.tableau import SAFETY
 from rnngrad.tree import Vector
@@ -31,7 +32,8 @@ def bears_out(lines: Lines, line: int, claimed: float, numeric: float, step: flo
     """Tell whether one line is smooth enough at the point for the difference of claim and numbers."""
     gap = abs(claimed - numeric)
     with np.errstate(all="ignore"):
-        step = float(np.fmin(step, SAFETY * GROWTH * lines.sigma[line] / (TELLING * gap)))
+        telling = SAFETY * GROWTH * lines.sigma[line] / (TELLING * gap)
+        step = float(np.fmin(step, np.fmax(telling, FINEST * lines.scale[line])))
         slopes, bends = zip(*(both_sides(lines, line, h) for h in (step, step / 2)), strict=True)
         slope = float(slopes[0] @ lines.v)
         jump = float(np.abs((2 * bends[1] - bends[0]) * lines.v).sum())

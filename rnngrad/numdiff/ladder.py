@@ -16,7 +16,7 @@ from rnngrad.numdiff.tableau import Cell, best_cell
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["climb"]
+__all__ = ["FINEST", "climb"]
 
 FIRST = 2.0**-5  # the first step, relative to the scale of the line
 START = 3  # steps in the first window: the least that shows two corrections
