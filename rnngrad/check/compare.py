@@ -22,7 +22,7 @@ from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate, Verdict
 from rnngrad.tree import Vector
 
-__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "worst_verdict"]
+__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "resolve", "worst_verdict"]
 
 LIMIT = 5.0  # bars: of 168,320 confirmed estimates none was further off
 SHARP = 1e-9  # of the slope; a smaller jump of it is below what central differences promise anyway
@@ -124,17 +124,22 @@ def too_wide(question: Question, numeric: Vector, total: Vector) -> NDArray[np.b
 
 
 def decide(question: Question, estimate: Estimate, *, batch: int) -> Answer:
-    """Judge every line; confirm what looks wrong, and look closer at what is undecided.
+    """Judge every line, and confirm what looks wrong before saying so.
 
     The worst ``batch`` lines are confirmed together, then the next ones while none of them was surely wrong: of many
-    entries of one tensor one is enough to accuse it. Likewise one that stays undecided is enough.
+    entries of one tensor one is enough to accuse it.
     """
     answer = judge(question, estimate)
     for some in batches(answer, answer.wrong, batch):
         answer = second_opinion(question, answer, some)
         if answer.wrong[some].any():
-            return answer
-    blurred = answer.undecided & np.isfinite(answer.estimate.value)
+            break
+    return answer
+
+
+def resolve(question: Question, answer: Answer, *, batch: int) -> Answer:
+    """Look closer at the lines that are undecided, while none of them stays so; where one is wrong no other counts."""
+    blurred = answer.undecided & np.isfinite(answer.estimate.value) & (not answer.wrong.any())
     for some in batches(answer, blurred, batch):
         answer = closer_look(question, answer, some)
         if answer.undecided[some].any():
@@ -190,15 +195,17 @@ def looked(
 ) -> tuple[Answer, NDArray[np.bool_]]:
     """Hold some lines against an estimate from a closer look.
 
-    Those that meet it within a narrow bar are right, the others undecided; both these and those that only rounding
-    excuses get its numbers. Return the answer, and which of them nothing excuses.
+    Those that meet it within a narrow bar are right, the others undecided; an accused one must meet it so closely that
+    it could not have met the first estimate as well. Both those that meet it and those that only rounding excuses get
+    its numbers. Return the answer, and which of them nothing excuses.
     """
     near = question.closer(changed(answer.estimate.value, some, again.value)).take(some)
     total = again.bar + near.allowed
     with np.errstate(all="ignore"):
         error = np.abs(near.claimed - again.value)
         ratio = np.where(error == 0, 0.0, error / total)
-        meets = (ratio <= LIMIT) & ~too_wide(near, again.value, total) & ~kinked(near, again)
+        tells = ~answer.wrong[some] | (LIMIT * total < np.abs(near.claimed - answer.numeric[some]))
+        meets = (ratio <= LIMIT) & tells & ~too_wide(near, again.value, total) & ~kinked(near, again)
         beyond = (error > LIMIT * (total + near.excused)) & ~kinked(near, again)
     excused = (ratio > LIMIT) & ~beyond & ~kinked(near, again)
     told = meets | excused

@@ -53,7 +53,8 @@ def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int) -> tupl
             results[name] = from_entries(point, name, found)
         elif asked.answer.wrong[line]:
             again = along(point, [draw(point, point.parts[name], joined, rng)], joined, exact=asked.exact)
-            results[name] = from_direction(point, name, asked if again.answer.wrong[0] else doubted(asked, line), line)
+            sure = bool(again.answer.wrong[0]) and not (found is not None and found.cleared)
+            results[name] = from_direction(point, name, asked if sure else doubted(asked, line), line)
         elif found is not None:
             results[name] = from_entries(point, name, found)
         else:
