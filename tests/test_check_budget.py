@@ -83,10 +83,10 @@ def test_a_wrong_gradient_is_not_passed_where_the_budget_ends_before_a_second_op
     assert "the budget of forward passes is spent before more can be said" in finding.message
 
 
-def test_a_wrong_gradient_fails_where_the_budget_ends_before_its_entries_are_found():
+def test_a_wrong_gradient_is_not_accused_where_the_budget_ends_before_an_entry_or_a_second_direction_bears_it_out():
     report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=100)
-    assert [gradient.verdict for gradient in report.gradients] == [PASS, FAIL]
-    assert "the budget of forward passes is spent before the wrong entries are found" in str(report)
+    assert [gradient.verdict for gradient in report.gradients] == [PASS, OPEN]
+    assert "the budget of forward passes is spent before more can be said" in str(report)
     assert rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE)["w"].wrong >= 32
 
 

@@ -34,8 +34,9 @@ class Asked:
         joined[self.point.parts[name]] = claimed
         some = np.array([on.line])
         estimate = mapped(lambda row: row[some], replace(on.asked.answer.estimate, evaluations=0))
-        lines = on.asked.lines.take(some)
-        return judge(direction_question(self.point, [on.asked.directions[on.line]], joined, lines, estimate), estimate)
+        direction = on.asked.directions[on.line]
+        question = direction_question(self.point, [direction], joined, estimate, exact=on.asked.exact)
+        return judge(question, estimate)
 
 
 def ask(pair: Pair, case: Case) -> Asked:

@@ -18,7 +18,7 @@ from rnngrad.numdiff.tableau import Cell, best_cell
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["FIRST", "LEAST", "climb"]
+__all__ = ["FINEST", "FIRST", "LEAST", "climb"]
 
 TARGET = 1e-9  # relative bar at which a line is done: ten times less costs a step or two more
 FIRST = 2.0**-5  # the first step, relative to the scale of the line
