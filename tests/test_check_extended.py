@@ -1,5 +1,8 @@
 """What a closer look tells: extended precision, what backward loses to rounding, kinks that cancel, sharp bends."""
 
+import importlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from check_pairs import FAIL, OPEN, PASS, elementwise
@@ -128,3 +131,19 @@ def test_a_gradient_that_is_steep_beside_a_flat_one_is_decided():
     assert rg.check(pair, STEEP).verdict is PASS
     wrong = elementwise(lambda x: np.tanh(1e6 * x), lambda x: 0 * x)
     assert rg.check(wrong, STEEP).verdict is not PASS
+
+
+@pytest.mark.parametrize(("borne_out", "verdict"), [(True, FAIL), (False, OPEN)])
+def test_an_accusation_with_no_entry_to_show_needs_a_second_direction(borne_out, verdict, monkeypatch):
+    sweep = importlib.import_module("rnngrad.check.sweep")
+    along = sweep.along
+
+    def second(point, directions, joined, **options):
+        asked = along(point, directions, joined, **options)
+        if len(directions) > 1 or borne_out:
+            return asked
+        return replace(asked, answer=replace(asked.answer, wrong=np.zeros(1, bool)))
+
+    monkeypatch.setattr(sweep, "along", second)
+    pair = elementwise(np.sin, lambda x: np.cos(x) * (1 + 1e-11))
+    assert rg.check(pair, {"x": np.linspace(0.5, 2.0, 4096)}).verdict is verdict
