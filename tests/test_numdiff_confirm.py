@@ -51,6 +51,30 @@ def test_what_both_ladders_overlook_the_probe_sees_and_a_ladder_from_below_measu
     assert not confirmation.agrees.any()
 
 
+@pytest.mark.parametrize("share", [1.0, 1e-3])
+@pytest.mark.parametrize("frequency", [1e5, 1e7])
+def test_a_right_claim_about_a_fine_wave_is_met_by_the_estimate_that_counts(frequency, share):
+    for x in np.linspace(0.3, 1.7, 12):
+        exact = 2 * x + share * np.cos(frequency * x)
+        _, confirmation, _ = confirmed(
+            lambda t: (t * t + share / frequency * np.sin(frequency * t))[0], x, exact, sigma=3e-16
+        )
+        assert abs(confirmation.second.value[0] - exact) <= confirmation.second.bar[0] <= 1e-3 * share
+
+
+def test_a_third_ladder_is_climbed_only_where_the_second_one_leaves_the_claim_open():
+    lines, counted = lines_of(lambda t: (np.round(64 * t[:2]) / 64).sum() + t[2] ** 2, [1.0, 1.0, 1.0], sigma=SIGMA)
+    first = climb(lines)
+    calls = []
+    for claimed in ([0.0, 0.0, 2.0], [0.5, 0.0, 2.0], [0.5, 0.5, 2.0]):
+        before = counted.calls
+        confirmation = confirm(lines, first, np.array(claimed))
+        calls.append(counted.calls - before)
+        assert confirmation.agrees.tolist() == [False, False, True]
+        assert confirmation.second.evaluations == calls[-1]
+    assert calls[0] < calls[1] < calls[2]
+
+
 def test_the_probe_does_not_help_a_claim_that_is_further_off_than_the_numbers():
     assert confirmed(dent, 0.0, 0.5)[1].agrees.all()
 

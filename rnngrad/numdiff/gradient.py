@@ -105,9 +105,9 @@ def settled(
     third = best = climb_all(local, first=from_below(local, about, smallest))
     with np.errstate(all="ignore"):
         size = np.abs(third.value)
-        meets = np.abs(near - third.value) <= np.fmax(COARSE * size, third.bar)
+        meets = np.abs(near - third.value) <= np.fmax(COARSE * np.fmax(size, np.abs(wide_there.value)), third.bar)
         sound = meets & (third.bar < CONVERGED * size)
-        reach = np.nan_to_num(np.abs(third.value - wide_there.value) + third.bar)
+        reach = np.abs(third.value - wide_there.value) + third.bar
     for other in before:
         use = (apart(other, third) == 0) & (other.bar < best.bar)
         best = mapped(lambda a, b, use=use: np.asarray(np.where(use, b, a)), best, other)
