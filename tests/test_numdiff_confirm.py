@@ -63,16 +63,15 @@ def test_a_right_claim_about_a_fine_wave_is_met_by_the_estimate_that_counts(freq
 
 
 def test_a_third_ladder_is_climbed_only_where_the_second_one_leaves_the_claim_open():
-    lines, counted = lines_of(lambda t: (np.round(64 * t[:2]) / 64).sum() + t[2] ** 2, [1.0, 1.0, 1.0], sigma=SIGMA)
-    first = climb(lines)
+    frequency = np.round(3217.0 / (64 * np.pi)) * 64 * np.pi
+    exact = frequency * np.cos(frequency * 0.3)
     calls = []
-    for claimed in ([0.0, 0.0, 2.0], [0.5, 0.0, 2.0], [0.5, 0.5, 2.0]):
-        before = counted.calls
-        confirmation = confirm(lines, first, np.array(claimed))
-        calls.append(counted.calls - before)
-        assert confirmation.agrees.tolist() == [False, False, True]
-        assert confirmation.second.evaluations == calls[-1]
-    assert calls[0] < calls[1] < calls[2]
+    for claimed in (exact, 0.0):
+        _, confirmation, made = confirmed(lambda t: np.sin(frequency * t[0]), 0.3, claimed, sigma=1e-13, scale=0.5)
+        assert not confirmation.agrees.any()
+        assert confirmation.second.evaluations == made
+        calls.append(made)
+    assert calls[1] >= calls[0] + 2 + 6  # a probe and three steps at least
 
 
 def test_the_probe_does_not_help_a_claim_that_is_further_off_than_the_numbers():
