@@ -29,9 +29,10 @@ CHUNK = 4096  # entries that climb together: about 10 MB of tableaux, and no gai
 def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
     """Estimate the gradient of a scalar function at x, with an error bar on each entry.
 
-    f takes an array of x's shape and returns a number; all rows of the result have that shape too. Every entry is
-    estimated by two independent ladders; where these disagree, a third one decides, or the bar covers all of them.
-    Raises InvalidPair where x is no array of finite real numbers, or f(x) no finite real number.
+    f takes an array of x's shape and returns a number; all rows of the result have that shape too. A few times it is
+    asked in float32, if it takes that, to see what rounding does. Every entry is estimated by two independent ladders;
+    where these disagree, a third one decides, or the bar covers all of them. Raises InvalidPair where x is no array of
+    finite real numbers, or f(x) no finite real number.
 
     >>> import numpy as np
     >>> estimate = estimate_gradient(lambda x: np.sum(x**3), np.array([1.0, 2.0]))
