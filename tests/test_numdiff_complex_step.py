@@ -340,6 +340,63 @@ def test_functions_noisier_than_an_ulp_have_wider_bars_and_others_none_narrower(
     assert bars[2] == pytest.approx(100 * bars[1], rel=0.1)
 
 
+ROUNDED = {  # function, point: slopes that are rounded by far more than the outputs beside them tell
+    "saturated tanh": (lambda t: np.tanh(t[:4] * t[4:8] * t[8:]), lambda rng: 3 * rng.standard_normal(SIZE)),
+    "saturated softmax": (lambda t: softmax(t[:6] * t[6:]), lambda rng: 4 * rng.standard_normal(SIZE)),
+    "one fast output of four": (
+        lambda t: np.sin(t[:4] * 10.0 ** np.arange(4)),
+        lambda rng: rng.standard_normal(SIZE),
+    ),
+    "exponential minus one": (lambda t: (np.exp(t) - 1) / t, lambda rng: 10.0 ** rng.uniform(-2, 0, SIZE)),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_the_rounding_of_slopes_that_the_outputs_do_not_show_is_within_the_bar(name):
+    f, draw = ROUNDED[name]
+    errors = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x = draw(rng)
+        directions = [Direction(0, length_scale(x) * rng.choice([-1.0, 1.0], SIZE)) for _ in range(2)]
+        v = rng.standard_normal(f(x).size)
+        estimate = slopes_of(f, x, directions, v=v)
+        exact = [v @ exact_slope(f, x, direction.values) for direction in directions]
+        errors.append(np.abs(estimate.value - exact) / estimate.bar)
+    assert np.mean(np.array(errors) > 1) <= 0.03  # one draw of rounding may be small by accident
+    assert np.max(errors) <= 5
+
+
+@pytest.mark.parametrize("size", [1e-33, 1e-38, 1e60])
+def test_slopes_that_single_precision_does_not_hold_are_not_judged_by_it(size):
+    theta, direction = point_of(0)
+    bars = [
+        imaginary_slopes(lambda t, by=by: by * np.sin(t), theta, ONES, [direction], np.zeros(1)).bar[0] / by
+        for by in (1.0, size)
+    ]
+    assert bars[1] <= 1.01 * bars[0]
+
+
+def test_a_function_that_refuses_single_precision_is_judged_without_it():
+    def f(t):
+        if t.dtype == np.complex64:
+            raise TypeError
+        return (np.exp(t) - 1) / t
+
+    theta, direction = np.full(SIZE, 0.01), Direction(0, ONES)
+    estimates = [imaginary_slopes(g, theta, ONES, [direction], np.zeros(1)) for g in (f, lambda t: (np.exp(t) - 1) / t)]
+    assert estimates[0].value == estimates[1].value
+    assert 0 < estimates[0].bar[0] < estimates[1].bar[0] / 10
+
+
+def test_evaluations_are_one_for_each_direction_and_one_in_single_precision():
+    calls = []
+    theta, direction = point_of(0)
+    estimate = imaginary_slopes(lambda t: calls.append(t.dtype) or np.sin(t), theta, ONES, [direction] * 3, np.zeros(3))
+    assert estimate.evaluations == len(calls) == 4
+    assert calls.count(np.dtype(np.complex64)) == 1
+
+
 @pytest.mark.parametrize("f", [np.cbrt, lambda t: t.astype(float), real_buffer], ids=["cbrt", "astype", "real_buffer"])
 def test_what_refuses_complex_numbers_has_no_value_and_an_infinite_bar(f):
     theta, direction = point_of(0)

@@ -32,8 +32,8 @@ SAME = 1e3  # eps by which the real part may change: complex exp and tanh round 
 MEETS = 10.0  # error estimates by which an output may differ from its ladder
 NOTHING = 1e-10  # share of the largest slope that no unsafe function would change an output's slope by
 CARRIED = 16.0  # eps of the slopes of the outputs: a preactivation of 40 carries 80 eps into the slope of tanh
-LOST = 4.0  # times what single precision lost: one draw of a random number, and P(it is 16 times too small) = 4 %
-UNSTIRRED = 32.0  # sigma of a saturated softmax or tanh, which ulps do not stir, against the rounding in its slope
+LOST = 4.0  # times what single precision lost; it is one draw, so that 14 of 800 slopes were further off than a bar
+UNSTIRRED = 32.0  # sigma: what a saturated softmax loses shows in its slopes before it shows in its outputs
 SINGLE_STEP = 2.0**-47  # exact times any slope; its square is far below an ulp
 OBVIOUS = 1e-6  # ladders whose error is no larger a share of the largest slope need no other to be compared with
 CLEAR = 1e-3  # a ladder whose error is a larger share of the largest slope certifies nothing

@@ -30,9 +30,10 @@ CHUNK = 4096  # entries that climb together: about 10 MB of tableaux, and no gai
 def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
     """Estimate the gradient of a scalar function at x, with an error bar on each entry.
 
-    f takes an array of x's shape and returns a number; all rows of the result have that shape too. Every entry is
-    estimated by two independent ladders; where these disagree, a third one decides, or the bar covers all of them.
-    Raises InvalidPair where x is no array of finite real numbers, or f(x) no finite real number.
+    f takes an array of x's shape and returns a number; all rows of the result have that shape too. A few times it is
+    asked in float32, if it takes that, to see what rounding does. Every entry is estimated by two independent ladders;
+    where these disagree, a third one decides, or the bar covers all of them. Raises InvalidPair where x is no array of
+    finite real numbers, or f(x) no finite real number.
 
     >>> import numpy as np
     >>> estimate = estimate_gradient(lambda x: np.sum(x**3), np.array([1.0, 2.0]))
@@ -106,9 +107,9 @@ def settled(
     third = best = climb_all(local, first=from_below(local, about, smallest))
     with np.errstate(all="ignore"):
         size = np.abs(third.value)
-        meets = np.abs(near - third.value) <= np.fmax(COARSE * size, third.bar)
+        meets = np.abs(near - third.value) <= np.fmax(COARSE * np.fmax(size, np.abs(wide_there.value)), third.bar)
         sound = meets & (third.bar < CONVERGED * size)
-        reach = np.nan_to_num(np.abs(third.value - wide_there.value) + third.bar)
+        reach = np.abs(third.value - wide_there.value) + third.bar
     for other in before:
         use = (apart(other, third) == 0) & (other.bar < best.bar)
         best = mapped(lambda a, b, use=use: np.asarray(np.where(use, b, a)), best, other)

@@ -29,6 +29,9 @@ ODD = 8  # step multiples are drawn from 1, 3, ..., 2 * ODD - 1
 SIGN_AND_EXPONENT = np.int64(-1) << 52  # the bits of a float64 that leave its power of two
 COLUMNS = 64  # columns that outputs are folded into: a quadrature of so many is known to a tenth
 NEARBY = 3  # points at which single and double precision are compared: one difference may be small by accident
+NEAR = (
+    2.0**-7
+)  # how far off they are at most, relative to theta: some ulp might stir nothing in single precision either
 FLOOR = 0.3  # ulp; a correctly rounded operation has a uniform error, whose standard deviation is 1 / sqrt(12)
 SHORT = 2.0**12  # a float with so few mantissa bits is an exact small number, no sign of single precision
 GAMMA = [factorial(k) ** 2 / factorial(2 * k) for k in range(POINTS)]  # Moré and Wild, equation 2.5
@@ -129,7 +132,7 @@ def lost_nearby(f: Callable[[NDArray[Any]], Vector], theta: Vector, v: Vector, s
     lost = [0.0]
     with np.errstate(all="ignore"):
         for _ in range(NEARBY):
-            near = (theta - signed_ulp(theta, True) * rng.integers(0, ODD, len(theta))).astype(np.float32)
+            near = (theta * (1 - NEAR * rng.random(len(theta)))).astype(np.float32)
             lost.append(lost_in_single(f, near, v, f(near.astype(np.float64))))
     return max(lost)
 
