@@ -25,7 +25,7 @@ from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate, Verdict
 from rnngrad.tree import Vector
 
-__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "resolve", "worst_verdict"]
+__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "kinked", "resolve", "worst_verdict"]
 
 LIMIT = 5.0  # bars: of 168,320 confirmed estimates none was further off
 SHARP = 1e-9  # of the slope; a smaller jump of it is below what central differences promise anyway
