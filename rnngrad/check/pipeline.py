@@ -1,16 +1,19 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
+from rnngrad.check.breached import beside, lead_of, reported
 from rnngrad.check.claims import Claims, claims_of
 from rnngrad.check.compare import worst_verdict
 from rnngrad.check.contract import (
     Arrays,
     call,
+    checked_gradient,
     checked_inputs,
     checked_outputs,
     described,
@@ -20,11 +23,15 @@ from rnngrad.check.contract import (
 from rnngrad.check.forward import FlatForward
 from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point, point_of
+from rnngrad.check.protocol.bits import same_bits
+from rnngrad.check.protocol.first import First, Forward, kept_of
+from rnngrad.check.protocol.rows import Contract, contract_of
+from rnngrad.check.protocol.subject import Subject
 from rnngrad.check.replay import replay
 from rnngrad.check.sweep import nothing_claimed, sweep, sweep_entries
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
-from rnngrad.result import GradientResult, Report, Verdict
+from rnngrad.result import Finding, GradientResult, Report, Verdict
 from rnngrad.spec import bind
 from rnngrad.tree import components, unpack
 
@@ -47,6 +54,7 @@ def check(
     *,
     cotangents: Mapping[str, Any] | None = None,
     effort: str = "auto",
+    contract: bool = True,
 ) -> Report:
     """Check every gradient of a pair at one point and report what was found.
 
@@ -54,6 +62,7 @@ def check(
     cotangents: the upstream gradient of each output, of its shape; drawn from the case's seed by default.
     effort: ``"auto"`` checks along directions, at a few dozen forward passes at any size, and looks at entries where
         these disagree; ``"entries"`` asks for every entry.
+    contract: whether to check the contract around the numbers as well (see `rnngrad.breaches`).
 
     Numerical derivatives are taken in float64; given arrays of a narrower dtype are checked in float64 first, and then
     the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
@@ -65,52 +74,75 @@ def check(
     case = given if isinstance(given, Case) else None
     seed = case.seed if case else 0
     where = repr(case) if case is not None else "the given arrays"
-    point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where)
+    point, claimed, upstream, sizes, asked = prepared(pair, given, cotangents, seed, where, contract)
     gradients, more, method = judged(pair, point, claimed, seed, effort, where)
     if not isinstance(given, Case):
         gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
+    numbers, found = gradients, reported(asked.findings, gradients)
+    if contract:
+        usable = {name: point.of(name, claimed.joined) for name in claimed.usable}
+        gradients = [beside(gradient, usable.get(gradient.name), found) for gradient in numbers]
+    single = [gradient.name for gradient in gradients]
+    findings = tuple(finding for finding in found if finding.gradient not in single)
     # a report in which nothing was judged is no pass
-    verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
+    verdicts = [gradient.verdict for gradient in gradients] or [Verdict.INCONCLUSIVE]
+    verdict = worst_verdict([*verdicts, *(finding.verdict for finding in findings)])
     return Report(
         pair=str(pair.name),
         case=repr(case) if case is not None else None,
         sizes=sizes,
         verdict=verdict,
-        lead=next((gradient.name for gradient in gradients if gradient.verdict is verdict), None),
+        lead=lead_of(numbers, gradients, findings),
         gradients=tuple(gradients),
         evaluations=point.forward.evaluations + 1,
         method=method,
         replay=replay(pair, case),
-        notes=(*more, *notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
+        findings=findings,
+        notes=(*more, *asked.notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
     )
 
 
 def prepared(
-    pair: Pair, given: Case | Mapping[str, Any], cotangents: Mapping[str, Any] | None, seed: int, where: str
-) -> tuple[Point, Claims, Arrays, dict[str, Any], list[str]]:
-    """Run the pair once; return the point, what backward claims there, the cotangents, the dims, and remarks."""
+    pair: Pair,
+    given: Case | Mapping[str, Any],
+    cotangents: Mapping[str, Any] | None,
+    seed: int,
+    where: str,
+    contract: bool,
+) -> tuple[Point, Claims, Arrays, dict[str, Any], Contract]:
+    """Run the pair; return the point, what backward claims there, the cotangents, the dims, and the contract."""
     inputs, sizes = concrete(pair, given)
     wrt = differentiated(pair, inputs)
-    outputs, upstream, returned, changed = ran(pair, inputs, cotangents, seed, where)
-    notes = remarks(inputs, returned, changed)
-    flat = FlatForward(pair, inputs, wrt, outputs, not changed)
-    point = point_of(flat, upstream, outputs)
-    return point, claims_of(pair, point, returned), upstream, dict(sizes), notes
+    outputs, upstream, first = ran(pair, inputs, cotangents, seed, where)
+    changed, returned = first.forward.changed, [str(key) for key in first.raw]
+    notes = remarks(inputs, returned, [] if contract else changed)
+    checked = {name: checked_gradient(pair, name, first.raw[name], inputs[name]) for name in wrt if name in first.raw}
+    checked = {name: claim if isinstance(claim, Finding) else claim.copy() for name, claim in checked.items()}
+    asked = Contract()
+    if contract:
+        claimed = {name: claim for name, claim in checked.items() if not isinstance(claim, Finding)}
+        asked = contract_of(Subject(pair, inputs, upstream, outputs, claimed, sizes, seed), first)
+    del first
+    point = point_of(FlatForward(pair, inputs, wrt, outputs, not changed), upstream, outputs)
+    asked = replace(asked, notes=(*notes, *asked.notes))
+    return point, claims_of(point, checked, returned), upstream, dict(sizes), asked
 
 
 def ran(
     pair: Pair, inputs: Arrays, cotangents: Mapping[str, Any] | None, seed: int, where: str
-) -> tuple[Arrays, Arrays, Mapping[str, Any], list[str]]:
-    """Run forward and backward once; return outputs, cotangents, claimed gradients, and the inputs that changed."""
+) -> tuple[Arrays, Arrays, First]:
+    """Run forward and backward once; return outputs, cotangents, and what came back with what had been handed out."""
     handed = copies(inputs)
-    returned = call("forward", pair, where, pair.forward, handed)
-    changed = [name for name, array in inputs.items() if not np.array_equal(array, handed[name], equal_nan=True)]
+    returned = call("forward", pair, where, pair.forward, dict(handed))
+    changed = [name for name, array in inputs.items() if not same_bits(array, handed[name])]
     outputs = checked_outputs(pair, returned, where)
     upstream = checked_cotangents(pair, outputs, cotangents, seed, len(inputs))
-    claims = call("backward", pair, where, pair.backward, copies(upstream), returned[1])
+    forward = Forward(handed, returned[0], returned[1], changed)
+    kept, handed_on = kept_of(forward), copies(upstream)
+    claims = call("backward", pair, where, pair.backward, dict(handed_on), returned[1])
     if not isinstance(claims, Mapping):
         raise InvalidPair(f"backward of {pair.name} returned a {type(claims).__name__}, expected a dict of gradients")
-    return outputs, upstream, claims, changed
+    return outputs, upstream, First(forward, kept, handed_on, claims)
 
 
 def held_to_dtype(
@@ -132,9 +164,9 @@ def held_to_dtype(
     ]
 
 
-def remarks(inputs: Arrays, claims: Mapping[str, Any], changed: list[str]) -> list[str]:
+def remarks(inputs: Arrays, returned: list[str], changed: list[str]) -> list[str]:
     """Return what is worth a word but changes no verdict."""
-    extra = [str(key) for key in claims if key not in inputs]
+    extra = [key for key in returned if key not in inputs]
     notes = [f"backward also returned {', '.join(extra)}, which names no input; not judged"] if extra else []
     if changed:
         notes.append(f"forward changes its inputs {changed}; it was given copies")
