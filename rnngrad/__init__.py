@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnngrad.case import Case as Case
     from rnngrad.check.assertion import assert_gradients as assert_gradients
     from rnngrad.check.pipeline import check as check
+    from rnngrad.errors import ContractBreach as ContractBreach
     from rnngrad.errors import GradientMismatch as GradientMismatch
     from rnngrad.errors import InvalidPair as InvalidPair
     from rnngrad.errors import Undecided as Undecided
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "Case": "rnngrad.case",
+    "ContractBreach": "rnngrad.errors",
     "Estimate": "rnngrad.result",
     "GradientMismatch": "rnngrad.errors",
     "InvalidPair": "rnngrad.errors",

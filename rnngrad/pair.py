@@ -32,8 +32,8 @@ class Pair:
     which key backward returns each gradient, for messages; ``copies`` lets one given array stand for several inputs, by
     input the name under which it is given.
 
-    The contract: ``batch`` names the dim along which a batch is made of its examples; ``optional`` the outputs for whose
-    cotangent backward takes None; ``waive`` maps a kind of `rnngrad.breaches` that the pair does not keep to the reason.
+    The contract: ``batch`` names the dim along which a batch is made of its examples; ``optional`` the outputs for
+    whose cotangent backward takes None; ``waive`` maps a kind of `rnngrad.breaches` that is not asked to the reason.
     Raises InvalidPair where these do not fit together.
     """
 

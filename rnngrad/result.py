@@ -46,8 +46,8 @@ class Estimate:
 class Finding:
     """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about.
 
-    ``breach`` tells a breach of the contract, under one of the kinds in `rnngrad.breaches`, from a wrong number; one that
-    concerns no single gradient has ``""`` as its gradient.
+    ``breach`` tells a breach of the contract, under one of the kinds in `rnngrad.breaches`, from a wrong number; one
+    that concerns no single gradient has ``""`` as its gradient.
     """
 
     verdict: Verdict

@@ -24,7 +24,9 @@ def reported(findings: Sequence[Finding], gradients: Sequence[GradientResult]) -
     return [finding for finding in findings if finding.kind not in dropped]
 
 
-def beside(gradient: GradientResult, claimed: NDArray[np.float64] | None, findings: Sequence[Finding]) -> GradientResult:
+def beside(
+    gradient: GradientResult, claimed: NDArray[np.inexact] | None, findings: Sequence[Finding]
+) -> GradientResult:
     """Return the result for a gradient with what the contract found of it, and with its verdict the worst of all."""
     found = [finding for finding in findings if finding.gradient == gradient.name]
     if gradient.verdict is Verdict.FAIL and claimed is not None and not found:

@@ -57,11 +57,11 @@ def buffered(subject: Subject, first: First, *later: Arrays) -> Iterator[Finding
         earlier = first.raw[name]
         if isinstance(earlier, np.ndarray) and any(shared(earlier, one[name]) for one in later):
             said = f"{name}: backward returns the same memory for {subject.pair.claim(name)} at every call"
-            yield breach("buffer", f"{said}: the first result changes when it is called again; return a new array", name)
+            yield breach("buffer", f"{said}: the first result changes with the second; return a new array", name)
 
 
 def blamed(subject: Subject, moved: list[Excess], cache: Any = None) -> Iterator[Finding]:
-    """Yield the finding for a later result that differs from the first, maybe on one cache: whose fault is it?"""
+    """Yield the finding for a later result that differs from the first one, told by fresh calls."""
     worst = moved[0]
     off = f"{worst.place} is {worst.expected:.6g} the first time, then {worst.got:.6g}"
     fresh, other = copy_of(subject.rerun()), copy_of(subject.rerun())
@@ -96,5 +96,5 @@ def accumulated(first: Arrays, second: Arrays, third: Arrays | str) -> bool:
     """Tell whether the same call, made three times, adds the same each time."""
     if isinstance(third, str):
         return False
-    steps = [{name: b[name] - a[name] for name in a} for a, b in ((first, second), (second, third))]
-    return not any(beyond(*steps, SAME))
+    step = {name: second[name] - before for name, before in first.items()}
+    return not any(beyond({name: third[name] - before for name, before in second.items()}, step, SAME))

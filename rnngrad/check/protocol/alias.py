@@ -29,7 +29,7 @@ def shared(left: NDArray[Any], right: NDArray[Any]) -> bool:
     if owner(left) != owner(right) and (is_own(left) or is_own(right)):
         return False
     try:
-        return bool(np.shares_memory(left, right, max_work=WORK))
+        return bool(np.shares_memory(left, right, max_work=WORK))  # type: ignore[arg-type]  # any count
     except np.exceptions.TooHardError:
         return False
 

@@ -1,8 +1,9 @@
 """A batch against its examples.
 
-Along the declared dim the inputs are cut into parts, forward runs on each, and decides for each output what a batch is
-of its parts: their stack along one axis, their sum, or their mean weighted by their sizes. The cotangent of a part follows
-from that, and then the gradients of inputs that have the dim are the stack of those of the parts, the others their sum.
+Along the declared dim the inputs are cut into parts. Forward runs on each, and decides for each output what a batch is
+of its parts: their stack along one axis, their sum, or their mean weighted by their sizes. The cotangent of a part
+follows from that, and then the gradients of inputs that have the dim are the stack of those of the parts, the others
+their sum.
 """
 
 from collections.abc import Callable, Iterator

@@ -132,12 +132,17 @@ def unchanged(before: Any, after: Any) -> bool:
     """Tell whether a leaf is what it was; what cannot be compared counts as such."""
     if isinstance(before, np.ndarray):
         return hasattr(after, "__array__") and same_bits(before, np.asarray(after))
-    if before is after or type(before).__eq__ is object.__eq__:
+    if before is after:
         return True
     try:
-        return bool(before == after) or before != before
+        return bool(before == after) or bool(before != before) or not comparable(before)
     except Exception:
         return True
+
+
+def comparable(value: Any) -> bool:
+    """Tell whether equality means more than identity for a value, so that its copy would be equal to it."""
+    return any("__eq__" in vars(base) for base in type(value).__mro__[:-1])
 
 
 def difference(before: Any, after: Any) -> str:

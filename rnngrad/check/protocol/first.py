@@ -11,7 +11,7 @@ from rnngrad.check.protocol.bits import Kept, changes, difference, keep, owner, 
 from rnngrad.check.protocol.subject import breach
 from rnngrad.result import Finding
 
-__all__ = ["First", "Forward", "kept_of", "unwrapped", "untouched"]
+__all__ = ["First", "Forward", "kept_of", "untouched", "unwrapped"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rnngrad.result import Finding
 
 __all__ = ["interleaved"]
 
+
 def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
     """Yield what is wrong with two passes at once, and with forward called again."""
     here = subject.forward()

@@ -60,8 +60,8 @@ def laid_out(subject: Subject, *, spoiled: bool) -> Iterator[Finding]:
     found = list(differences(subject, together))
     if not found:
         return
-    layouts = [(label, layout) for label, layout in LAYOUTS.items() if not (spoiled and layout is frozen)]
-    for label, layout in [*layouts, (", ".join(label for label, _ in layouts), together)]:
+    layouts = {label: layout for label, layout in LAYOUTS.items() if not (spoiled and layout is frozen)}
+    for label, layout in (layouts | {", ".join(layouts): together}).items():
         gradients = [one for one in differences(subject, layout) if isinstance(one, Excess)]
         troubles = [one for one in differences(subject, layout) if isinstance(one, str)]
         if troubles:

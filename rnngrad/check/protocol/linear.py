@@ -34,7 +34,7 @@ def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
 
 
 def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[Finding]:
-    """Yield the findings for gradients that did not add on one cache: do they on caches of their own?"""
+    """Yield the findings for gradients that did not add on one cache, told by caches of their own."""
     runs = [subject.rerun(cotangents) for cotangents in (None, single, summed(subject.upstream, single))]
     fresh = [run for run in runs if not isinstance(run, str)]
     if len(fresh) < len(runs):
@@ -90,7 +90,7 @@ def not_scaled(subject: Subject, huge: Arrays | str) -> list[Excess] | str:
     """Return where the gradient for the huge multiple of the cotangents is not that multiple of theirs."""
     if isinstance(huge, str):
         return huge
-    found = []
+    found: list[Excess] = []
     for name, array in subject.claimed.items():
         size = float(np.abs(array).max(initial=0.0))
         if size <= RANGE and not 0 < size < 1 / RANGE:
@@ -111,5 +111,3 @@ def unscaled(subject: Subject, found: list[Excess]) -> Iterator[Finding]:
             said = f"for {HUGE:.0f} times the cotangents it gives {excess.got * HUGE:.6g}"
             expected = f"expected {HUGE:.0f} times {excess.expected:.6g}"
             yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)
-
-

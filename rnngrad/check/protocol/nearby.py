@@ -1,14 +1,15 @@
 """Whether backward is right close by as well: else it may remember what its first call saw.
 
-Along a step d from theta, <v, f> changes by the mean of its slopes at both ends, up to the third order of the step. What
-backward claims at both ends, <g(theta), d> and <g(theta + d), d>, must give that change. A backward pass that is right
-here but goes on with what it saw here misses the curvature, which is of the second order: halve the step, and what is
-missing falls fourfold. What is missing for a right one falls eightfold, beside a kink twofold or at once, at a jump not
-at all, and noise does not fall by any rule.
+Along a step d from theta, <v, f> changes by the mean of its slopes at both ends, up to the third order of the step.
+What backward claims at both ends, <g(theta), d> and <g(theta + d), d>, must give that change. A backward pass that is
+right here but goes on with what it saw here misses the curvature, which is of the second order: halve the step, and
+what is missing falls fourfold. What is missing for a right one falls eightfold, beside a kink twofold or at once, at a
+jump not at all, and noise falls by no rule.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def remembered(subject: Subject, outputs: Arrays, found: Arrays) -> Iterator[Fin
         if isinstance(passed, str) or isinstance(claimed, str):
             return
         changes.append(change_to(subject, step, passed.outputs, claimed))
-    falls = [one.missing / other.missing for one, other in zip(changes, changes[1:], strict=False)]
+    falls = [one.missing / other.missing for one, other in pairwise(changes)]
     if all(SQUARE[0] <= fall <= SQUARE[1] for fall in falls):
         share = changes[-1].missing / changes[-1].bend
         yield breach(

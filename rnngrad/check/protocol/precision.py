@@ -38,5 +38,5 @@ def in_single(name: str, gradient: NDArray[Any]) -> Finding | None:
     mantissa, _ = np.frexp(row)
     if not (np.abs(mantissa) * SHORT % 1).any():
         return None
-    said = f"every entry is a number in single precision, though the array is in double precision"
+    said = "every entry is a number in single precision, though the array is in double precision"
     return breach("dtype", f"{name}: {said}: consistent with float32 inside", name)

@@ -18,7 +18,10 @@ __all__ = ["COARSE", "FACTOR", "confirmed", "moved_by_rounding"]
 
 COARSE = 2.0**-10  # of a tensor's largest entry: a breach of a rule is no matter of digits
 TRIES = 3  # at each of the sizes
-SIZES = (2.0**-46, 2.0**-22)  # of the last bits in double and in single precision, which code may use inside
+SIZES: tuple[float, ...] = (
+    2.0**-46,
+    2.0**-22,
+)  # of the last bits in double and in single precision, which code may use inside
 FACTOR = 64.0  # a difference counts beyond so many times what such moves do
 NEARBY = 2.0**-12  # relative distance of the points at which a breach must be there as well
 POINTS = 2
@@ -28,13 +31,16 @@ Compare = Callable[[Subject], Iterator[Excess]]
 
 def moved_by_rounding(subject: Subject, *, inputs: bool = True) -> dict[str, float]:
     """Return how far each gradient moves, at most, when cotangents (and inputs) move in their last bits."""
-    moved = dict.fromkeys(subject.claimed, 0.0)
-    for size in SIZES[: 1 if inputs else 2]:
+    moved: dict[str, float] = dict.fromkeys(subject.claimed, 0.0)
+    sizes = SIZES[:1] if inputs else SIZES
+    for size in sizes:
         for turn in range(TRIES):
             place = stirred(subject.inputs, size, turn) if inputs else None
             found = subject.rerun(stirred(subject.upstream, size, turn + TRIES), place)
-            for name, like in subject.claimed.items() if not isinstance(found, str) else ():
-                apart = float(np.abs(found[name] - like).max(initial=0.0))
+            if isinstance(found, str):
+                continue
+            for name, array in found.items():
+                apart = float(np.abs(array - subject.claimed[name]).max(initial=0.0))
                 moved[name] = max(moved[name], apart if np.isfinite(apart) else 0.0)
     return moved
 
@@ -58,5 +64,3 @@ def confirmed(subject: Subject, compare: Compare, found: list[Excess]) -> list[E
         again = {excess.name for excess in compare(point)}
         kept = [excess for excess in kept if excess.name in again]
     return kept
-
-

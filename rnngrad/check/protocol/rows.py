@@ -82,9 +82,7 @@ def contract_of(subject: Subject, first: First) -> Contract:
             known = {(one.kind, one.gradient) for one in found}
             more = row(subject, first, {one.kind for one in found})
             found += [one for one in more if (one.kind, one.gradient) not in known]
-    notes = [
-        f"{where} cannot be copied, so whether backward changes it was not looked at" for where in first.kept.lost
-    ]
+    notes = [f"{where} cannot be copied, so whether backward changes it was not looked at" for where in first.kept.lost]
     waived = subject.pair.waive
     notes += [f"waived, {waived[one.kind]}: {one.message}" for one in found if one.kind in waived]
     return Contract(tuple(finding for finding in found if finding.kind not in waived), tuple(notes))

@@ -1,7 +1,7 @@
 """Values close to given ones: the same at every run, and in the domain of whatever takes the given ones.
 
-Floating-point entries are multiplied by factors close to 1, so that zeros, signs and sparsity stay; whole numbers, which
-may be labels or positions, are turned round along each axis.
+Floating-point entries are multiplied by factors close to 1, so that zeros, signs and sparsity stay; whole numbers,
+which may be labels or positions, are turned round along each axis.
 """
 
 from typing import Any
