@@ -11,6 +11,8 @@ from rnngrad.result import Finding, GradientResult, Verdict
 
 __all__ = ["beside", "lead_of", "reported"]
 
+NO_NUMBERS = {"random", "state"}  # where nothing was computed twice alike, numbers say nothing
+
 
 def reported(findings: Sequence[Finding], gradients: Sequence[GradientResult]) -> list[Finding]:
     """Return the findings that stand beside the numbers.
@@ -40,9 +42,13 @@ def beside(
 def lead_of(
     numbers: Sequence[GradientResult], gradients: Sequence[GradientResult], findings: Sequence[Finding]
 ) -> str | None:
-    """Return the gradient that the headline is about: a wrong number leads, then what concerns no single gradient."""
-    worst = max((list(Verdict).index(gradient.verdict) for gradient in numbers), default=0)
-    if findings and list(Verdict)[worst] is not Verdict.FAIL:
+    """Return the gradient that the headline is about; None where it is what concerns no single one.
+
+    A wrong number leads, unless it is but noise or what earlier calls left.
+    """
+    failed = [gradient.name for gradient in numbers if gradient.verdict is Verdict.FAIL]
+    if failed and not any(finding.kind in NO_NUMBERS for finding in findings):
+        return failed[0]
+    if findings or not gradients:
         return None
-    ranked = gradients if list(Verdict)[worst] is not Verdict.FAIL else numbers
-    return max(ranked, key=lambda gradient: list(Verdict).index(gradient.verdict)).name if ranked else None
+    return max(gradients, key=lambda gradient: list(Verdict).index(gradient.verdict)).name

@@ -33,6 +33,7 @@ ATOMS = (
 )
 LEAVES = (np.ndarray, *ATOMS)
 GONE = object()
+KNOWN = object()  # in the place of an array that is kept elsewhere
 LOST = object()  # in the place of what could not be copied
 
 
@@ -98,8 +99,7 @@ def keep(value: Any, path: str, known: Iterable[NDArray[Any]] = ()) -> Kept:
     lost = []
     for where, leaf in walk(value, path, set()):
         if isinstance(leaf, np.ndarray):
-            if owner(leaf) not in owners:
-                leaves[where] = leaf.copy()
+            leaves[where] = leaf.copy() if owner(leaf) not in owners else KNOWN
             continue
         leaves[where] = copied(leaf)
         if leaves[where] is LOST:
@@ -124,7 +124,7 @@ def changes(value: Any, path: str, kept: Kept) -> Iterator[str]:
         after = now.get(where, GONE)
         if after is GONE:
             yield f"{where} is gone"
-        elif before is not LOST and not unchanged(before, after):
+        elif before is not LOST and before is not KNOWN and not unchanged(before, after):
             yield f"{where} {difference(before, after)}"
 
 

@@ -61,6 +61,8 @@ def remembered(subject: Subject, outputs: Arrays, found: Arrays) -> Iterator[Fin
         if isinstance(passed, str) or isinstance(claimed, str):
             return
         changes.append(change_to(subject, step, passed.outputs, claimed))
+    if not changes[-1].blind:
+        return
     falls = [one.missing / other.missing for one, other in pairwise(changes)]
     if all(SQUARE[0] <= fall <= SQUARE[1] for fall in falls):
         share = changes[-1].missing / changes[-1].bend
