@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
-from rnngrad.check.protocol.rounding import COARSE, FACTOR, moved_by_rounding
+from rnngrad.check.protocol.rounding import COARSE, rounding_of
 from rnngrad.check.protocol.subject import PLACED, Excess, Subject, beyond, breach, first_place
 from rnngrad.result import Finding
 
@@ -40,12 +40,12 @@ def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[
     if len(fresh) < len(runs):
         return
     still = {excess.name for excess in not_additive(*fresh)}
-    moved = moved_by_rounding(subject, inputs=False)
+    explained = rounding_of(subject, inputs=False)
     for excess in found:
         if excess.name not in still:
             said = f"{excess.place}: with another cotangent a second backward pass on one cache gives another gradient"
             yield breach("reuse", f"{said} than on a new cache", excess.name)
-        elif not excess.apart <= FACTOR * moved[excess.name]:
+        elif not excess.apart <= explained[excess.name]:
             said = f"those for two cotangents add to {excess.expected:.6g}, that for their sum is {excess.got:.6g}"
             yield breach("linear", f"{excess.place}: {NOT}: {said}", excess.name)
 
@@ -105,9 +105,9 @@ def unscaled(subject: Subject, found: list[Excess]) -> Iterator[Finding]:
         place = moved[0].place if not isinstance(fresh, str) else fresh
         yield breach("state", f"earlier calls change the result: {place}")
         return
-    moves = moved_by_rounding(subject, inputs=False)
+    explained = rounding_of(subject, inputs=False)
     for excess in found:
-        if not excess.apart <= FACTOR * moves[excess.name]:
+        if not excess.apart <= explained[excess.name]:
             said = f"for {HUGE:.0f} times the cotangents it gives {excess.got * HUGE:.6g}"
             expected = f"expected {HUGE:.0f} times {excess.expected:.6g}"
             yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnngrad.check.protocol.rounding import COARSE, FACTOR, moved_by_rounding
+from rnngrad.check.protocol.rounding import COARSE, rounding_of
 from rnngrad.check.protocol.subject import Subject, beyond, breach
 from rnngrad.errors import InvalidPair
 from rnngrad.result import Finding
@@ -31,8 +31,8 @@ def left_out(subject: Subject) -> Iterator[Finding]:
             continue
         sizes = {name: float(np.abs(array).max(initial=0.0)) for name, array in subject.claimed.items()}
         found = list(beyond(none, zeros, COARSE, sizes))
-        moved = moved_by_rounding(subject, inputs=False) if found else {}
+        explained = rounding_of(subject, inputs=False) if found else {}
         for excess in found:
-            if not excess.apart <= FACTOR * moved[excess.name]:
+            if not excess.apart <= explained[excess.name]:
                 said = f"with None for d{output} backward gives {excess.got:.6g}, with zeros {excess.expected:.6g}"
                 yield breach("optional", f"{excess.place}: {said}", excess.name)
