@@ -4,8 +4,8 @@
 
 The pairs and inputs of `benchmarks/difficult.py`, and a GRU, an affine layer, an embedding with whole numbers, products
 of complex numbers, a rectifier, max-pooling and a mean squared error, with a declared batch where there is one; scales
-of 1e-8 to 1e8, saturation, exact zeros, ties, empty axes, float32 and float16. Prints the findings for each kind of input,
-and the calls that the contract adds to a case; the exit status is 1 if anything was found.
+of 1e-8 to 1e8, saturation, exact zeros, ties, empty axes, float32 and float16. Prints the findings for each kind of
+input, and the most backward passes of a case; the exit status is 1 if anything was found.
 """
 
 import argparse

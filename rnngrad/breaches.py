@@ -11,7 +11,7 @@ BREACHES = {
     "type": "a gradient is an array of floating-point numbers",
     "none": "a gradient is not None",
     "dtype": "a gradient has the dtype of its input, in its last bits too",
-    "alias": "a gradient shares no memory with the inputs, the cotangents, the cache or another gradient",
+    "alias": "a gradient shares no memory with the inputs, the outputs, the cache or another gradient",
     "buffer": "what a call returned stays as it was when it is called again",
     "random": "the same call gives the same bits",
     "reuse": "a cache serves for a second backward pass, with another cotangent too",

@@ -111,7 +111,7 @@ class Report:
     """Everything one check found out.
 
     ``case`` is the case as text, or None where arrays were given; ``sizes`` are its dims; ``method`` says in words
-    how the numerical derivatives were taken, and ``evaluations`` how many forward passes they took; ``notes`` are
+    how the numerical derivatives were taken, and ``evaluations`` how many forward passes were made; ``notes`` are
     remarks that change no verdict; ``replay`` is the command, or the call, that runs this very check again; ``lead``
     is the gradient that the headline is about, the first of those with the worst verdict; ``findings`` are those that
     concern no single gradient, and the first of them is the headline where no gradient leads.

@@ -180,24 +180,19 @@ def add(x, y):
 TWO = {"x": "n m", "y": "n m"}
 
 
-@planted(("alias", "x"), inputs=TWO)
-def a_gradient_is_the_cotangent():
-    return add, lambda dout, x, y: (dout, 1 * dout)
-
-
-@planted(("alias", "x"), inputs=TWO)
-def a_gradient_is_a_view_of_the_cotangent():
-    return add, lambda dout, x, y: (dout.reshape(-1).reshape(x.shape), 1 * dout)
-
-
 @planted(("alias", "y"), inputs=TWO)
 def two_gradients_are_one_array():
     return add, lambda dout, x, y: (2 * dout / 2,) * 2
 
 
 @planted(("alias", "y"), inputs=TWO)
+def two_gradients_are_the_cotangent():
+    return add, lambda dout, x, y: (dout, dout.reshape(x.shape))
+
+
+@planted(("alias", "y"), inputs=TWO)
 def two_gradients_overlap_in_one_buffer():
-    def b(dout, x, y):
+    def b(dout, *_):
         buffer = np.concatenate([dout, dout])
         return buffer[: len(dout)], buffer[: len(dout)][::-1][::-1]
 

@@ -78,7 +78,7 @@ WITHIN = {
         "linear": {"contract", "cotangents", "rounding", "subject"},
         "again": {"alias", "contract", "cotangents", "first", "linear", "subject"},
         "nearby": {"contract", "stir", "subject"},
-        "interleaved": {"again", "alias", "first", "nearby", "subject"},
+        "interleaved": {"again", "alias", "contract", "first", "nearby", "subject"},
         "layout": {"rounding", "subject"},
         "optional": {"rounding", "subject"},
         "batch": {"contract", "rounding", "stir", "subject"},

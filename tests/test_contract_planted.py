@@ -1,4 +1,4 @@
-"""The contract against planted protocol errors: each is found under its own kind and no other, apart from the numbers."""
+"""The contract against planted protocol errors: each is found under its own kind and no other."""
 
 import re
 
@@ -84,7 +84,7 @@ def test_a_property_test_tells_two_breaches_apart_and_shrinks_both():
     def spoiled(dout, cache):
         gradients = backward(dout, cache)
         dout[0, 0] = 7.0
-        return gradients | {"db": gradients["db"] + 1e-14}
+        return gradients | {"db": np.clip(gradients["db"], -1e3, 1e3)}
 
     pair = rg.pair(forward, spoiled, inputs=SHAPES, name="spoiled")
     chosen = settings(deadline=None, derandomize=True, database=None, max_examples=40)

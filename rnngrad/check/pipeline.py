@@ -94,7 +94,7 @@ def check(
         verdict=verdict,
         lead=lead_of(numbers, gradients, findings),
         gradients=tuple(gradients),
-        evaluations=point.forward.evaluations + 1,
+        evaluations=point.forward.evaluations + 1 + asked.passes,
         method=method,
         replay=replay(pair, case),
         findings=findings,

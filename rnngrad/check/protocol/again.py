@@ -1,7 +1,6 @@
 """Backward again on one cache: with a one-hot cotangent, with a tiny sum, and with the first cotangents."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from rnngrad.result import Finding
 
 __all__ = ["again", "blamed"]
 
+REPEATS = 6  # of a call that differs: where chance is at work, one of them gives the first result
 SAME = 2.0**-30  # of a tensor: to this, one result counts as the sum of others
 
 
@@ -34,7 +34,8 @@ def again(subject: Subject, first: First) -> Iterator[Finding]:
         return
     moved = list(beyond(second, subject.claimed, PLACED))
     if moved:
-        yield from blamed(subject, moved, cache)
+        words = "a second backward pass on one cache gives other gradients"
+        yield from blamed(subject, moved, lambda: subject.backward(cache), "reuse", words)
         return
     yield from buffers
     excesses = [] if buffers else list(not_additive(subject.claimed, spike, total))
@@ -60,31 +61,41 @@ def buffered(subject: Subject, first: First, *later: Arrays) -> Iterator[Finding
             yield breach("buffer", f"{said}: the first result changes with the second; return a new array", name)
 
 
-def blamed(subject: Subject, moved: list[Excess], cache: Any = None) -> Iterator[Finding]:
-    """Yield the finding for a later result that differs from the first one, told by fresh calls."""
+def blamed(
+    subject: Subject, moved: list[Excess], repeat: Callable[[], Arrays | str], kind: str, words: str
+) -> Iterator[Finding]:
+    """Yield the finding for a later call whose result differs from the first one.
+
+    It is of the given kind where fresh calls give the first result and the same later call, repeated, never does.
+    """
     worst = moved[0]
     off = f"{worst.place} is {worst.expected:.6g} the first time, then {worst.got:.6g}"
     fresh, other = copy_of(subject.rerun()), copy_of(subject.rerun())
     if isinstance(fresh, str) or isinstance(other, str):
         trouble = fresh if isinstance(fresh, str) else other
         yield breach("state", f"earlier calls change the result: made again, {trouble}")
-    elif not any(beyond(fresh, subject.claimed, PLACED)) and not any(beyond(other, fresh, PLACED)):
-        yield from reused(cache, off)
     elif not any(beyond(other, fresh, PLACED)):
-        yield breach("state", f"earlier calls change the result: {off}")
+        if any(beyond(fresh, subject.claimed, PLACED)):
+            yield breach("state", f"earlier calls change the result: {off}")
+        elif all(differs(subject, repeat()) for _ in range(REPEATS)):
+            yield breach(kind, f"{words}: {off}")
+        else:
+            yield by_chance(off, worst)
     elif accumulated(fresh, other, subject.rerun()):
         yield breach("state", f"earlier calls change the result, backward adds to what it returned before: {off}")
     else:
-        apart = f"{worst.apart:.0e} apart"
-        yield breach("random", f"backward is not deterministic: two calls at the same point differ; {off}, {apart}")
+        yield by_chance(off, worst)
 
 
-def reused(cache: Any, off: str) -> Iterator[Finding]:
-    """Yield the finding for a pair whose forward and backward pass, made afresh, give the first result."""
-    if cache is None:
-        yield breach("interleaved", f"two forward passes before their backward passes disturb each other: {off}")
-    else:
-        yield breach("reuse", f"a second backward pass on one cache gives other gradients: {off}")
+def differs(subject: Subject, found: Arrays | str) -> bool:
+    """Tell whether a later call raises, or gives another result than the first one."""
+    return isinstance(found, str) or any(beyond(found, subject.claimed, PLACED))
+
+
+def by_chance(off: str, worst: Excess) -> Finding:
+    """Return the finding for results that differ without a rule."""
+    said = f"backward is not deterministic: two calls at the same point differ; {off}"
+    return breach("random", f"{said}, {worst.apart:.0e} apart")
 
 
 def copy_of(found: Arrays | str) -> Arrays | str:

@@ -1,9 +1,11 @@
 """Memory that a gradient shares with something else.
 
 Whoever gets gradients adds to them, clips them and scales them in place; what shares their memory changes with them. So
-a gradient is an array of its own. It is no breach that an output is a view of an input, or stands in the cache as well:
-nobody writes into these. A gradient that is the cotangent itself, as an addition node would hand it on, is one: the
-cotangent belongs to the caller. ``np.shares_memory`` decides, so disjoint parts of one buffer share nothing.
+a gradient shares none with an input, with the cache, or with another gradient. An output may: it may be a view of an
+input, and stand in the cache as well, since nobody writes into these. A gradient may be the cotangent itself, or a view
+of it, as additions, biases and reshapes hand it on: the cotangent was given away to be used up, and nothing that is
+used again changes with it. Two gradients that are one cotangent are a breach like any two that are one array.
+``np.shares_memory`` decides, so disjoint parts of one buffer share nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,14 +44,16 @@ def is_own(array: NDArray[Any]) -> bool:
 
 
 def aliased(subject: Subject, first: First) -> Iterator[Finding]:
-    """Yield each gradient that shares memory with an input, a cotangent, the cache or an earlier gradient."""
+    """Yield each gradient that shares memory with an input, an output, the cache or an earlier gradient."""
     gradients = own_arrays(first.raw, subject)
     held = by_owner(first) if gradients else {}
-    for position, (name, array) in enumerate(gradients):
-        key = subject.pair.claim(name)
-        others = held.get(owner(array), []) if is_own(array) else [one for some in held.values() for one in some]
-        before = [(f"{subject.pair.claim(other)}, the gradient of {other}", one) for other, one in gradients[:position]]
+    groups: dict[int, list[Named]] = {}
+    for name, array in gradients:
+        key, where = subject.pair.claim(name), owner(array)
+        others = held.get(where, []) if is_own(array) else [one for some in held.values() for one in some]
+        before = groups.setdefault(where if is_own(array) else 0, [])
         found = next((what for what, other in [*others, *before] if shared(array, other)), None)
+        before.append((f"{key}, the gradient of {name}", array))
         if found is not None:
             said = f"{name}: {key} shares memory with {found}: who changes one in place changes the other"
             yield breach("alias", f"{said}; return a copy", name)
@@ -64,8 +68,6 @@ def own_arrays(raw: Mapping[str, Any], subject: Subject) -> list[Named]:
 def by_owner(first: First) -> dict[int, list[Named]]:
     """Return what a gradient must not share memory with, by the owner of the memory."""
     found: dict[int, list[Named]] = {}
-    for name, array in first.cotangents.items():
-        found.setdefault(owner(array), []).append((f"the cotangent d{name}", array))
     for name, array in first.forward.handed.items():
         found.setdefault(owner(array), []).append((f"the input {name}", array))
     for name, value in first.forward.returned.items():

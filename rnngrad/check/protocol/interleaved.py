@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rnngrad.check.contract import Arrays
 from rnngrad.check.protocol.again import blamed
 from rnngrad.check.protocol.alias import shared
 from rnngrad.check.protocol.first import First
@@ -39,9 +40,17 @@ def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
             kind, said = ("state", lone) if isinstance(lone, str) else ("interleaved", found)
             yield breach(kind, f"after another forward pass {said}")
         elif moved := list(beyond(found, subject.claimed, PLACED)):
-            yield from blamed(subject, moved)
+            words = "two forward passes before their backward passes disturb each other"
+            yield from blamed(subject, moved, lambda: after_another(subject), "interleaved", words)
         elif not isinstance(there, str):
             yield from second(subject, there)
+
+
+def after_another(subject: Subject) -> Arrays | str:
+    """Run forward here, forward close by, and then backward here."""
+    here = subject.forward()
+    subject.forward(close_by(subject))
+    return here if isinstance(here, str) else subject.backward(here.cache)
 
 
 def buffered(first: First, here: Forwarded) -> Iterator[Finding]:

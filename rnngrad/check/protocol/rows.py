@@ -68,10 +68,11 @@ ROWS: Mapping[str, Row] = {
 
 @dataclass(frozen=True)
 class Contract:
-    """What was found of the contract, and remarks on what could not be asked."""
+    """What was found of the contract, remarks on what could not be asked, and the forward passes that it took."""
 
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    passes: int = 0
 
 
 def contract_of(subject: Subject, first: First) -> Contract:
@@ -85,4 +86,5 @@ def contract_of(subject: Subject, first: First) -> Contract:
     notes = [f"{where} cannot be copied, so whether backward changes it was not looked at" for where in first.kept.lost]
     waived = subject.pair.waive
     notes += [f"waived, {waived[one.kind]}: {one.message}" for one in found if one.kind in waived]
-    return Contract(tuple(finding for finding in found if finding.kind not in waived), tuple(notes))
+    kept = tuple(finding for finding in found if finding.kind not in waived)
+    return Contract(kept, tuple(notes), subject.calls["forward"])

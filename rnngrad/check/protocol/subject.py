@@ -1,7 +1,8 @@
 """A pair at a point, called again and again: every call gets copies, and an exception of theirs becomes words."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,13 @@ class Subject:
     claimed: Arrays
     sizes: Sizes
     seed: int
+    calls: Counter[str] = field(default_factory=Counter, repr=False)
     lenient: bool = False  # a gradient that is missing or None is zeros
 
     def forward(self, inputs: Arrays | None = None, handing: Handing = copied) -> Forwarded | str:
         """Run forward; return the words for it where it raises."""
         handed = {name: handing(array) for name, array in (inputs or self.inputs).items()}
+        self.calls["forward"] += 1
         try:
             returned, cache = self.pair.forward(handed)
             return Forwarded({name: np.asarray(returned[name]) for name in self.outputs}, cache)
