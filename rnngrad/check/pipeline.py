@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
 from rnngrad.check.breached import beside, lead_of, reported
@@ -79,11 +80,8 @@ def check(
     if not isinstance(given, Case):
         gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
     numbers, found = gradients, reported(asked.findings, gradients)
-    if contract:
-        usable = {name: point.of(name, claimed.joined) for name in claimed.usable}
-        gradients = [beside(gradient, usable.get(gradient.name), found) for gradient in numbers]
-    single = [gradient.name for gradient in gradients]
-    findings = tuple(finding for finding in found if finding.gradient not in single)
+    gradients = [beside(one, claim_on(point, claimed, one.name), found) for one in numbers] if contract else numbers
+    findings = tuple(finding for finding in found if not finding.gradient)
     # a report in which nothing was judged is no pass
     verdicts = [gradient.verdict for gradient in gradients] or [Verdict.INCONCLUSIVE]
     verdict = worst_verdict([*verdicts, *(finding.verdict for finding in findings)])
@@ -100,6 +98,11 @@ def check(
         findings=findings,
         notes=(*more, *asked.notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
     )
+
+
+def claim_on(point: Point, claimed: Claims, name: str) -> NDArray[Any] | None:
+    """Return the claimed gradient of one input; None where there is none that can be compared."""
+    return point.of(name, claimed.joined) if name in claimed.usable else None
 
 
 def prepared(
