@@ -287,6 +287,6 @@ def test_a_waived_breach_is_a_note_with_the_reason():
     report = rg.check(add, rg.Case(n=2, seed=1))
     assert (report.verdict, report.breaches) == (PASS, ())
     assert report.notes == (
-        "waived, the optimizer copies: y: dy shares memory with dx, the gradient of x: who changes one in place changes "
-        "the other; return a copy",
+        "waived, the optimizer copies: y: dy shares memory with dx, the gradient of x: "
+        "who changes one in place changes the other; return a copy",
     )

@@ -33,7 +33,8 @@ def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
         return
     yield from buffered(first, here)
     with np.errstate(all="ignore"):
-        there = subject.forward(close_by(subject))
+        inputs = close_by(subject)
+        there = subject.forward(inputs)
         found = subject.backward(here.cache)
         if isinstance(found, str):
             lone = subject.rerun()
@@ -43,7 +44,7 @@ def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
             words = "two forward passes before their backward passes disturb each other"
             yield from blamed(subject, moved, lambda: after_another(subject), "interleaved", words)
         elif not isinstance(there, str):
-            yield from second(subject, there)
+            yield from second(subject, inputs, there)
 
 
 def after_another(subject: Subject) -> Arrays | str:
@@ -61,10 +62,10 @@ def buffered(first: First, here: Forwarded) -> Iterator[Finding]:
             yield breach("buffer", f"{said}: what it returned changes when it is called again; return a new array")
 
 
-def second(subject: Subject, there: Forwarded) -> Iterator[Finding]:
+def second(subject: Subject, inputs: Arrays, there: Forwarded) -> Iterator[Finding]:
     """Yield what is wrong with the second one of the two backward passes."""
     found = subject.backward(there.cache)
     if not isinstance(found, str):
-        yield from remembered(subject, there.outputs, found)
-    elif not isinstance(subject.rerun(inputs=close_by(subject)), str):
+        yield from remembered(subject, inputs, there.outputs, found)
+    elif not isinstance(subject.rerun(inputs=inputs), str):
         yield breach("interleaved", f"two forward passes before their backward passes disturb each other: {found}")

@@ -10,14 +10,15 @@ jump not at all, and noise falls by no rule.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.check.contract import Arrays
 from rnngrad.check.protocol.stir import stirred, turned
 from rnngrad.check.protocol.subject import Subject, breach
 from rnngrad.result import Finding
-from rnngrad.tree import components
 
 __all__ = ["close_by", "remembered"]
 
@@ -47,20 +48,20 @@ def close_by(subject: Subject, step: float = STEP) -> Arrays:
     return turned(subject.inputs) | stirred({name: subject.inputs[name] for name in subject.claimed}, step)
 
 
-def remembered(subject: Subject, outputs: Arrays, found: Arrays) -> Iterator[Finding]:
-    """Yield the finding for a backward pass that is right here at best, from outputs and gradients close by."""
+def remembered(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays) -> Iterator[Finding]:
+    """Yield the finding for a backward pass that is right here at best, from what is found at inputs close by."""
     if any(array.dtype.kind not in "fc" and array.size > 1 for array in subject.inputs.values()):
         return  # with other labels forward is another function
-    changes = [change_to(subject, STEP, outputs, found)]
+    changes = [change_to(subject, inputs, outputs, found)]
     for halving in range(1, HALVINGS + 1):
         if not changes[-1].blind:
             return
-        step = STEP / 2**halving
-        passed = subject.forward(close_by(subject, step))
+        inputs = close_by(subject, STEP / 2**halving)
+        passed = subject.forward(inputs)
         claimed = passed if isinstance(passed, str) else subject.backward(passed.cache)
         if isinstance(passed, str) or isinstance(claimed, str):
             return
-        changes.append(change_to(subject, step, passed.outputs, claimed))
+        changes.append(change_to(subject, inputs, passed.outputs, claimed))
     if not changes[-1].blind:
         return
     falls = [one.missing / other.missing for one, other in pairwise(changes)]
@@ -73,19 +74,23 @@ def remembered(subject: Subject, outputs: Arrays, found: Arrays) -> Iterator[Fin
         )
 
 
-def change_to(subject: Subject, step: float, outputs: Arrays, found: Arrays) -> Change:
-    """Hold the change of <v, f> on a step against the gradients claimed at its ends."""
-    change, terms = 0.0, 0.0
-    for name, cotangent in subject.upstream.items():
-        v, here, there = (components(array) for array in (cotangent, subject.outputs[name], outputs[name]))
-        change += float(v @ (there - here))
-        terms += float(np.abs(v) @ np.abs(here))
-    slopes = [0.0, 0.0]
-    moved = close_by(subject, step)
+def change_to(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays) -> Change:
+    """Hold the change of <v, f> on the way to other inputs against the gradients claimed at both ends."""
+    change, terms, slopes, bends = 0.0, 0.0, 0.0, 0.0
+    for name, v in subject.upstream.items():
+        here = subject.outputs[name]
+        change += inner(v, outputs[name] - here)
+        terms += inner(np.abs(v), np.abs(here))
     for name, claim in subject.claimed.items():
-        d = components(moved[name] - subject.inputs[name])
-        for end, gradient in enumerate((claim, found[name])):
-            slopes[end] += float(components(np.ascontiguousarray(gradient)) @ d)
-        terms += float(np.abs(components(claim)) @ np.abs(d))
-    bend = change - slopes[0]
-    return Change(bend, bend - (slopes[1] - slopes[0]) / 2, NOISE * terms)
+        d = inputs[name] - subject.inputs[name]
+        slope = inner(claim, d)
+        slopes += slope
+        bends += inner(found[name], d) - slope
+        terms += abs(slope)
+    bend = change - slopes
+    return Change(bend, bend - bends / 2, NOISE * terms)
+
+
+def inner(left: NDArray[Any], right: NDArray[Any]) -> float:
+    """Return the real inner product of two arrays."""
+    return float(np.vdot(left, right).real)
