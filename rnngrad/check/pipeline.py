@@ -145,7 +145,7 @@ def ran(
     claims = call("backward", pair, where, pair.backward, dict(handed_on), returned[1])
     if not isinstance(claims, Mapping):
         raise InvalidPair(f"backward of {pair.name} returned a {type(claims).__name__}, expected a dict of gradients")
-    return outputs, upstream, First(forward, kept, handed_on, claims)
+    return outputs, upstream, First(forward, kept, handed_on, dict(claims))
 
 
 def held_to_dtype(

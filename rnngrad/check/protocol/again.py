@@ -20,25 +20,25 @@ SAME = 2.0**-30  # of a tensor: to this, one result counts as the sum of others
 
 def again(subject: Subject, first: First) -> Iterator[Finding]:
     """Yield what is wrong with more backward passes on the first cache."""
-    cache = first.forward.cache
     single = one_hot(subject.upstream, subject.seed)
-    spike = subject.backward(cache, single)
-    total = subject.backward(cache, summed(subject.upstream, single))
+    spike = subject.backward(first.cache(), single)
+    buffers = [] if isinstance(spike, str) else list(buffered(subject, first, spike))
+    first.raw.clear()
+    total = subject.backward(first.cache(), summed(subject.upstream, single))
     if isinstance(spike, str) or isinstance(total, str):
         yield from refused(subject, spike if isinstance(spike, str) else str(total), single)
         return
-    buffers = list(buffered(subject, first, spike))
-    second = subject.backward(cache)
+    excesses = [] if buffers else list(not_additive(subject.claimed, spike, total))
+    del spike, total
+    second = subject.backward(first.cache())
     if isinstance(second, str):
         yield from refused(subject, second, single)
         return
-    moved = list(beyond(second, subject.claimed, PLACED))
-    if moved:
+    if moved := list(beyond(second, subject.claimed, PLACED)):
         words = "a second backward pass on one cache gives other gradients"
-        yield from blamed(subject, moved, lambda: subject.backward(cache), "reuse", words)
+        yield from blamed(subject, moved, lambda: subject.backward(first.cache()), "reuse", words)
         return
     yield from buffers
-    excesses = [] if buffers else list(not_additive(subject.claimed, spike, total))
     if excesses:
         yield from additive(subject, single, excesses)
 

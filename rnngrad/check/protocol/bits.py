@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.contract import described
+from rnngrad.check.protocol.large import pieces
 
 __all__ = ["Kept", "arrays_of", "changes", "difference", "keep", "owner", "same_bits"]
 
-SMALL = 1 << 16  # bytes: up to here comparing them as one string is fastest
-BLOCK = 1 << 16  # entries compared at a time beyond, so that the comparison takes no memory to speak of
+SMALL = 1 << 16  # bytes: an array of up to so many is compared in one go
 ATOMS = (
     bool,
     int,
@@ -49,14 +49,11 @@ def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
     """Tell whether two arrays hold the same bits in the same shape and dtype."""
     if left.shape != right.shape or left.dtype != right.dtype:
         return False
-    if left.nbytes <= SMALL:
-        return left.tobytes() == right.tobytes()
     if left.dtype.hasobject:
         return bool(np.array_equal(left, right))
-    if not (left.flags.c_contiguous and right.flags.c_contiguous):
-        return all(same_bits(a, b) for a, b in zip(left, right, strict=True))
-    rows = [array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize) for array in (left, right)]
-    return all(np.array_equal(rows[0][i : i + BLOCK], rows[1][i : i + BLOCK]) for i in range(0, len(rows[0]), BLOCK))
+    if left.nbytes <= SMALL:
+        return left.tobytes() == right.tobytes()
+    return all(one.tobytes() == other.tobytes() for one, other in pieces(left, right))
 
 
 def owner(array: NDArray[Any]) -> int:

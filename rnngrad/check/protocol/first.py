@@ -14,7 +14,7 @@ from rnngrad.result import Finding
 __all__ = ["First", "Forward", "kept_of", "untouched", "unwrapped"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Forward:
     """A forward pass: the copies that it was handed, what it returned, and the inputs that it changed."""
 
@@ -24,14 +24,27 @@ class Forward:
     changed: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class First:
-    """The first pass: what was handed out and what came back, as it is now; ``kept`` is the cache as it was."""
+    """The first pass: what was handed out and what came back, as it is now; ``kept`` is the cache as it was.
+
+    It is emptied as soon as nobody needs it any more: at a million parameters each part is a copy of them.
+    """
 
     forward: Forward
     kept: Kept
     cotangents: Arrays
-    raw: Mapping[str, Any]
+    raw: dict[str, Any]
+
+    def cache(self) -> Any:
+        """Return the cache, for another backward pass."""
+        return self.forward.cache
+
+    def forget(self) -> None:
+        """Let go of everything but the outputs."""
+        self.raw.clear()
+        self.forward.handed.clear()
+        self.forward.cache = None
 
 
 def unwrapped(cache: Any) -> Any:

@@ -33,9 +33,9 @@ def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
         return
     yield from buffered(first, here)
     with np.errstate(all="ignore"):
-        inputs = close_by(subject)
-        there = subject.forward(inputs)
+        there = subject.forward(close_by(subject), handing=lambda array: array)
         found = subject.backward(here.cache)
+        del here
         if isinstance(found, str):
             lone = subject.rerun()
             kind, said = ("state", lone) if isinstance(lone, str) else ("interleaved", found)
@@ -44,7 +44,8 @@ def interleaved(subject: Subject, first: First) -> Iterator[Finding]:
             words = "two forward passes before their backward passes disturb each other"
             yield from blamed(subject, moved, lambda: after_another(subject), "interleaved", words)
         elif not isinstance(there, str):
-            yield from second(subject, inputs, there)
+            del found
+            yield from second(subject, there)
 
 
 def after_another(subject: Subject) -> Arrays | str:
@@ -62,10 +63,10 @@ def buffered(first: First, here: Forwarded) -> Iterator[Finding]:
             yield breach("buffer", f"{said}: what it returned changes when it is called again; return a new array")
 
 
-def second(subject: Subject, inputs: Arrays, there: Forwarded) -> Iterator[Finding]:
+def second(subject: Subject, there: Forwarded) -> Iterator[Finding]:
     """Yield what is wrong with the second one of the two backward passes."""
     found = subject.backward(there.cache)
     if not isinstance(found, str):
-        yield from remembered(subject, inputs, there.outputs, found)
-    elif not isinstance(subject.rerun(inputs=inputs), str):
+        yield from remembered(subject, close_by(subject), there.outputs, found)
+    elif not isinstance(subject.rerun(inputs=close_by(subject)), str):
         yield breach("interleaved", f"two forward passes before their backward passes disturb each other: {found}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
+from rnngrad.check.protocol.large import largest
 from rnngrad.check.protocol.rounding import COARSE, rounding_of
 from rnngrad.check.protocol.subject import PLACED, Excess, Subject, beyond, breach, first_place
 from rnngrad.result import Finding
@@ -25,12 +26,18 @@ NOT = "backward is not linear in its cotangent"
 def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
     """Yield where the gradients for two cotangents do not add to that for their sum, which is tiny."""
     for name, left in one.items():
-        both = left + other[name]
-        tiny = total[name] / TINY
-        sizes = [float(np.abs(part).max(initial=0.0)) for part in (left, other[name], tiny)]
+        sizes = [largest(np.positive, part) for part in (left, other[name])] + [
+            largest(np.positive, total[name]) / TINY
+        ]
         size = max(size for size in sizes if np.isfinite(size))
-        if size <= RANGE and not 0 < size < 1 / RANGE:
-            yield from beyond({name: tiny}, {name: both}, COARSE, {name: size})
+        apart = largest(lambda a, b, c: c / TINY - (a + b), left, other[name], total[name])
+        if in_range(size) and apart > COARSE * size:
+            yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size})
+
+
+def in_range(size: float) -> bool:
+    """Tell whether a tensor whose largest entry has some size can be scaled without loss."""
+    return size <= RANGE and not 0 < size < 1 / RANGE
 
 
 def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[Finding]:
@@ -92,8 +99,8 @@ def not_scaled(subject: Subject, huge: Arrays | str) -> list[Excess] | str:
         return huge
     found: list[Excess] = []
     for name, array in subject.claimed.items():
-        size = float(np.abs(array).max(initial=0.0))
-        if size <= RANGE and not 0 < size < 1 / RANGE:
+        size = largest(np.positive, array)
+        if in_range(size) and largest(lambda a, b: a / HUGE - b, huge[name], array) > EXACT * size:
             found += beyond({name: huge[name] / HUGE}, {name: array}, EXACT, {name: size})
     return found
 

@@ -53,11 +53,18 @@ def unless(kinds: set[str], row: Row) -> Row:
     return asked
 
 
+def forgotten(first: First) -> Iterator[Finding]:
+    """Let go of the first pass: all that is asked of it has been."""
+    first.forget()
+    return iter(())
+
+
 ROWS: Mapping[str, Row] = {
     "untouched": lambda s, first, _: untouched(first, s.inputs, s.outputs, s.upstream),
     "aliased": lambda s, first, _: aliased(s, first),
     "dtype": lambda s, first, _: in_another_dtype(s, first.raw),
     "again": unless(WRITES, lambda s, first, _: again(s, first)),
+    "forgotten": lambda _, first, __: forgotten(first),
     "interleaved": unless(CHANCE | PAST, lambda s, first, _: interleaved(s, first)),
     "scaled": unless(CHANCE | PAST, lambda s, *_: scaled(s)),
     "layout": unless(CHANCE | PAST, lambda s, _, found: laid_out(s, spoiled=bool(CHANGES & found))),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["stirred", "turned"]
 
 LENGTH = 1021  # of the table of factors; a prime, so that no axis repeats it
+REPEATS = 64  # of the table, for large arrays
 DRAW = np.random.default_rng(20110101)
 TABLE = DRAW.uniform(0.5, 1.5, LENGTH) * DRAW.choice([-1.0, 1.0], LENGTH)
 
@@ -21,12 +22,17 @@ def stirred(arrays: dict[str, NDArray[Any]], relative: float, turn: int = 0) -> 
     moved = {}
     for stream, (name, array) in enumerate(arrays.items()):
         start = 97 * stream + 31 * turn
-        if array.dtype.kind in "fc":
-            factors = TABLE[start : start + array.size]
-            if len(factors) < array.size:
-                factors = np.resize(np.roll(TABLE, start), array.size)
-            array = np.multiply(1 + relative * factors.reshape(array.shape), array, dtype=array.dtype)
-        moved[name] = array
+        factors = 1 + relative * TABLE[start : start + max(array.size, 1)]
+        if array.dtype.kind not in "fc":
+            moved[name] = array
+        elif len(factors) >= array.size:
+            moved[name] = np.multiply(factors[: array.size].reshape(array.shape), array, dtype=array.dtype)
+        else:
+            moved[name] = array.copy()
+            row, factors = moved[name].reshape(-1), 1 + relative * np.tile(np.roll(TABLE, start), REPEATS)
+            for begin in range(0, len(row), len(factors)):
+                some = row[begin : begin + len(factors)]
+                np.multiply(some, factors[: len(some)], out=some)
     return moved
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rnngrad.check.contract import Arrays, at, described, number_array
 from rnngrad.check.protocol.bits import same_bits
+from rnngrad.check.protocol.large import largest
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 from rnngrad.spec import Sizes
@@ -124,10 +125,9 @@ def beyond(got: Arrays, expected: Arrays, share: float, sizes: Mapping[str, floa
         left = got[name]
         if same_bits(left, right):
             continue
-        apart = np.abs(left - right)
-        size = float(np.abs(right).max()) if sizes is None else sizes[name]
-        if not (worst := float(apart.max())) <= share * size:
-            index = first_place(apart)
+        size = largest(np.abs, right) if sizes is None else sizes[name]
+        if (worst := largest(np.subtract, left, right)) > share * size:
+            index = first_place(np.abs(left - right))
             yield Excess(name, index, left[index], right[index], worst)
 
 
