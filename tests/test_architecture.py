@@ -78,7 +78,7 @@ WITHIN = {
         "precision": {"subject"},
         "linear": {"contract", "cotangents", "large", "rounding", "subject"},
         "again": {"alias", "contract", "cotangents", "first", "linear", "subject"},
-        "nearby": {"contract", "stir", "subject"},
+        "nearby": {"contract", "large", "stir", "subject"},
         "interleaved": {"again", "alias", "contract", "first", "nearby", "subject"},
         "layout": {"rounding", "subject"},
         "optional": {"rounding", "subject"},

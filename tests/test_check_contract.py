@@ -77,15 +77,12 @@ def test_inputs_that_forward_leaves_alone_are_shared_and_others_are_copies(effor
     assert given.tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("claim", [2.0, np.float64(2.0)])
+@pytest.mark.parametrize("claim", [2.0, np.float64(2.0), np.array(2.0), np.float32(2.0)])
 def test_the_gradient_of_a_scalar_is_a_number(claim):
-    def backward(cotangents, _):
-        return {"x": type(claim)(claim * cotangents["out"])}
-
-    pair = rg.Pair(lambda p: ({"out": p["x"] ** 2}, None), backward, inputs={"x": ""}, name="square")
-    report = rg.check(pair, {"x": 1.0}, cotangents={"out": 1.0})
+    pair = rg.Pair(lambda p: ({"out": p["x"] ** 2}, None), lambda c, _: {"x": claim}, inputs={"x": ""}, name="square")
+    report = rg.check(pair, {"x": 1.0}, cotangents={"out": 1.0}, contract=False)
     assert (report.verdict, report["x"].worst_index, report["x"].shape) == (PASS, (), ())
-    worse = rg.check(pair, {"x": 1.5}, cotangents={"out": 1.0})
+    worse = rg.check(pair, {"x": 1.5}, cotangents={"out": 1.0}, contract=False)
     assert worse.verdict is FAIL
     assert str(worse).startswith("x: backward 2, numeric 3 ± ")
 
@@ -167,7 +164,7 @@ def test_forward_and_backward_may_change_what_they_get():
 
     arrays = {"x": np.array([1.0, 2.0]), "y": np.array([3.0, 5.0])}
     report = rg.check(rg.pair(forward, backward, inputs={"x": "n", "y": "n"}), arrays)
-    assert [gradient.ratio < 1 for gradient in report.gradients] == [True, True]
+    assert {gradient.verdict for gradient in report.gradients} == {PASS}
     assert [finding.kind for finding in report.findings] == ["inputs", "inputs", "cotangent"]
     assert report.verdict is FAIL
     assert np.array_equal(arrays["x"], [1.0, 2.0])

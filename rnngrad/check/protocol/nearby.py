@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.contract import Arrays
+from rnngrad.check.protocol.large import pieces
 from rnngrad.check.protocol.stir import stirred, turned
 from rnngrad.check.protocol.subject import Subject, breach
 from rnngrad.result import Finding
@@ -81,12 +82,13 @@ def change_to(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays) 
         here = subject.outputs[name]
         change += inner(v, outputs[name] - here)
         terms += inner(np.abs(v), np.abs(here))
-    for name, claim in subject.claimed.items():
-        d = inputs[name] - subject.inputs[name]
-        slope = inner(claim, d)
-        slopes += slope
-        bends += inner(found[name], d) - slope
-        terms += abs(slope)
+    for name, claimed in subject.claimed.items():
+        for claim, later, there, here in pieces(claimed, found[name], inputs[name], subject.inputs[name]):
+            d = there - here
+            slope = inner(claim, d)
+            slopes += slope
+            bends += inner(later, d) - slope
+            terms += abs(slope)
     bend = change - slopes
     return Change(bend, bend - bends / 2, NOISE * terms)
 
