@@ -1,5 +1,6 @@
 """The contract where it looks twice: scripted pairs, large arrays, what raises at which call."""
 
+import pickle
 from importlib import import_module
 
 import numpy as np
@@ -266,3 +267,209 @@ def test_a_wrong_number_leads_before_a_breach_and_both_are_told():
     assert (report.lead, report.verdict) == ("w", FAIL)
     assert str(report).startswith("w[")
     assert "contract   backward changes its cotangent dout in place: " in str(report)
+
+
+@pytest.mark.parametrize("gap", [30.0, 36.0, 38.0, 40.0])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_what_a_saturated_softmax_always_loses_is_no_breach(gap, turn):
+    def softmax(z):
+        e = np.exp(z - z.max())
+        return e / e.sum()
+
+    pair = rg.pair(lambda z: (softmax(z),) * 2, lambda d, p: p * (d - (d * p).sum()), inputs={"z": "C"}, name="softmax")
+    assert kinds(pair, {"z": np.array([0.0, -gap])[::turn]}, cotangents={"out": np.array([0.3, 0.7])}) == []
+
+
+def test_what_the_last_bits_of_a_cotangent_explain_is_not_called_nonlinear():
+    def b(dout, x):
+        wave = np.sin(np.log(np.abs(dout) + (dout == 0)))
+        return dout * x * (1 + 1e-8 * wave)
+
+    assert "linear" not in kinds(rg.pair(lambda x: x**2 / 2, b, inputs={"x": "n"}), {"x": np.array([0.7, 1.1])})
+
+
+def test_a_clipped_gradient_is_not_linear_though_it_cannot_be_tried_any_more():
+    calls = []
+
+    def b(dout, cache):
+        calls.append(1)
+        if len(calls) > 10:
+            raise ValueError("enough")
+        return {name: np.clip(value, -1e3, 1e3) for name, value in backward(dout, cache).items()}
+
+    assert "linear" in kinds(rg.pair(forward, b, inputs=SHAPES))
+
+
+def here_only(function, test):
+    """Return a function that raises unless its inputs pass a test."""
+
+    def call(*arguments):
+        if not test(*arguments):
+            raise ValueError("elsewhere")
+        return function(*arguments)
+
+    return call
+
+
+def test_a_backward_that_works_at_its_very_inputs_only_is_not_accused():
+    b = here_only(lambda dout, x: 2 * x * dout, lambda _, x: x[0] == 1.5)
+    assert kinds(rg.pair(lambda x: x**2, b, inputs={"x": "n"}), {"x": np.array([1.5, 2.0])}) == []
+
+
+def remembering(reach):
+    """Return a pair whose backward goes on with its first input, and raises closer to it than some reach."""
+    first = []
+
+    def b(dout, x):
+        first.append(x.copy())
+        apart = np.abs(x - first[0]).max()
+        if 0 < apart < reach:
+            raise ValueError("too close")
+        return 3 * first[0] ** 2 * dout
+
+    return rg.pair(lambda x: x**3, b, inputs={"x": "n"}, name="remembering")
+
+
+@pytest.mark.parametrize(("reach", "found"), [(0, ["remembered"]), (1e-3, [])])
+def test_what_cannot_be_followed_closer_by_is_not_said_to_be_remembered(reach, found):
+    assert kinds(remembering(reach), {"x": np.array([0.7, 1.1])}) == found
+
+
+def test_curvature_that_is_gone_at_half_the_step_is_a_kink():
+    x = np.array([1.0])
+    knot = x + 0.7 * (rg_close_by(x) - x)
+
+    def f(x):
+        return np.where((x - knot) * (knot - 1) > 0, 2 * x - knot, x)
+
+    def df(x):
+        return np.where((x - knot) * (knot - 1) > 0, 2.0, 1.0)
+
+    assert kinds(rg.pair(f, lambda dout, x: dout * df(x), inputs={"x": "n"}), {"x": x}) == []
+
+
+def rg_close_by(x):
+    """Return where the contract goes from an input."""
+    stir = import_module("rnngrad.check.protocol.stir")
+    return stir.stirred({"x": x}, import_module("rnngrad.check.protocol.nearby").STEP)["x"]
+
+
+def test_an_optional_cotangent_is_asked_only_where_zeros_work():
+    def f(x, w, b):
+        out, cache = forward(x, w, b)
+        return out, out.sum(), cache
+
+    calls = []
+
+    def b(dout, dtotal, cache):
+        calls.append(1)
+        if len(calls) == 10:  # the one that is given zeros: see the plan in rows.py
+            raise ValueError("zeros")
+        return backward(dout + (0 if dtotal is None else dtotal), cache)
+
+    assert kinds(rg.pair(f, b, inputs=SHAPES, **OPTIONAL)) == []
+    assert len(calls) == 10
+
+
+def test_what_none_changes_below_all_rounding_is_no_breach():
+    def f(x, y):
+        return x + 1e-20 * y, (x * x).sum(), x
+
+    def b(dout, dtotal, x):
+        total = 0.0 if dtotal is None else dtotal
+        return dout + 2 * total * x, dout * (2e-20 if dtotal is None else 1e-20)
+
+    pair = rg.pair(f, b, inputs={"x": "n", "y": "n"}, **OPTIONAL)
+    assert kinds(pair, {"x": np.array([0.7, 1.1]), "y": np.ones(2)}) == []
+
+
+@pytest.mark.parametrize("bend", 2.0 ** np.arange(-9.0, 0.0))
+def test_a_curvature_that_sinks_into_the_noise_is_given_up(bend):
+    first = []
+
+    def b(dout, x):
+        first.append(x.copy())
+        return dout * (1 + bend * first[0])
+
+    found = kinds(rg.pair(lambda x: x + bend * x**2 / 2, b, inputs={"x": ""}), {"x": 1.0}, cotangents={"out": 1.0})
+    assert found == (["remembered"] if bend > 0.3 else [])
+
+
+def test_strides_that_forward_cannot_take_are_named_beside_scalars():
+    def f(x, a):
+        return x.view(np.uint8).view(x.dtype) * a, (x, a)
+
+    pair = rg.pair(f, lambda dout, cache: (dout * cache[1], (dout * cache[0]).sum()), inputs={"x": "n", "a": ""})
+    report = rg.check(pair, {"x": np.array([0.7, 1.1]), "a": 1.5})
+    assert [finding.kind for finding in report.breaches] == ["layout"]
+    assert report.findings[0].message.endswith(", for strided arrays")
+
+
+def test_whole_numbers_tell_nothing_of_single_precision():
+    pair = rg.pair(lambda x: x**2, lambda dout, x: 3 * x * dout, inputs={"x": "n"})
+    report = rg.check(pair, {"x": np.array([1.0, 2.0])}, cotangents={"out": np.ones(2)})
+    assert (report["x"].wrong, report.breaches) == (2, ())
+
+
+def as_it_lies(table, rows, scale):
+    """Return rows of a table that is read as it lies in memory."""
+    flat = np.ravel(table, order="K").reshape(table.shape)
+    return flat[rows] * scale, (table, rows, scale, flat)
+
+
+def from_as_it_lies(dout, cache):
+    _, rows, scale, flat = cache
+    dtable = np.zeros_like(flat, order="C")
+    np.add.at(dtable, rows, dout * scale)
+    return {"dtable": dtable, "dscale": (dout * flat[rows]).sum()}
+
+
+@pytest.mark.parametrize("tired", [False, True])
+def test_a_layout_is_named_beside_labels_and_scalars(tired):
+    calls = []
+
+    def b(dout, cache):
+        calls.append(1)
+        if tired and len(calls) > 14:
+            raise ValueError("enough")
+        return from_as_it_lies(dout, cache)
+
+    pair = rg.pair(as_it_lies, b, inputs={"table": "v d", "rows": "N", "scale": ""})
+    rng = np.random.default_rng(0)
+    report = rg.check(pair, {"table": rng.normal(size=(3, 2)), "rows": np.array([0, 2, 1]), "scale": 1.5})
+    assert report.verdict is FAIL
+    assert {finding.kind for finding in report.breaches} == {"layout"}
+    assert "for Fortran-ordered arrays backward gives" in str(report)
+
+
+def test_a_batch_that_only_a_tie_spoils_is_one():
+    def f(x):
+        if len(x) > 1 and x[0, 0] == 0.5:
+            return x + 1.0, x
+        return 1.0 * x, x
+
+    pair = rg.pair(f, lambda dout, x: 1.0 * dout, inputs={"x": "N d"}, batch="N")
+    assert "batch" not in kinds(pair, {"x": np.array([[0.5, 1.0], [2.0, 3.0]])})
+
+
+def test_a_batch_that_cannot_be_tried_close_by_is_not_accused():
+    f = here_only(lambda x: (x + (len(x) > 1), x), lambda x: x[0, 0] in (0.5, 2.0))
+    pair = rg.pair(f, lambda dout, x: 1.0 * dout, inputs={"x": "N d"}, batch="N")
+    assert "batch" not in kinds(pair, {"x": np.array([[0.5, 1.0], [2.0, 3.0]])})
+
+
+def test_a_forward_that_tires_is_told_as_far_as_it_goes():
+    for limit in range(1, 6):
+        calls = []
+        f = here_only(forward, lambda *_, calls=calls, limit=limit: calls.append(1) or len(calls) <= limit)
+        report = rg.check(rg.pair(f, backward, inputs=SHAPES), CASE)
+        assert {finding.kind for finding in report.breaches} <= {"random", "layout"}
+
+
+def test_a_breach_survives_a_trip_between_processes_with_its_class():
+    with pytest.raises(rg.ContractBreach) as caught:
+        rg.assert_gradients(rg.pair(forward, lambda d, c: {**backward(d, c), "db": None}, inputs=SHAPES), CASE)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.kind, again.gradient) == (type(caught.value), "none", "b")
+    assert (str(again), again.report) == (str(caught.value), caught.value.report)
+    assert issubclass(rg.ContractBreach, rg.GradientMismatch)

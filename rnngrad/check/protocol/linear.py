@@ -12,7 +12,7 @@ import numpy as np
 from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
 from rnngrad.check.protocol.large import largest
-from rnngrad.check.protocol.rounding import COARSE, rounding_of
+from rnngrad.check.protocol.rounding import COARSE, FACTOR, moves, rounding_of
 from rnngrad.check.protocol.subject import PLACED, Excess, Subject, beyond, breach, first_place
 from rnngrad.result import Finding
 
@@ -108,13 +108,13 @@ def not_scaled(subject: Subject, huge: Arrays | str) -> list[Excess] | str:
 def unscaled(subject: Subject, found: list[Excess]) -> Iterator[Finding]:
     """Yield the findings for gradients that do not scale: those of earlier calls may be in the way instead."""
     fresh = subject.rerun()
-    if isinstance(fresh, str) or (moved := list(beyond(fresh, subject.claimed, PLACED))):
-        place = moved[0].place if not isinstance(fresh, str) else fresh
+    if isinstance(fresh, str) or (changed := list(beyond(fresh, subject.claimed, PLACED))):
+        place = changed[0].place if not isinstance(fresh, str) else fresh
         yield breach("state", f"earlier calls change the result: {place}")
         return
-    explained = rounding_of(subject, inputs=False)
+    moved = moves(subject, inputs=False)
     for excess in found:
-        if not excess.apart <= explained[excess.name]:
+        if not excess.apart <= FACTOR * moved[excess.name]:
             said = f"for {HUGE:.0f} times the cotangents it gives {excess.got * HUGE:.6g}"
             expected = f"expected {HUGE:.0f} times {excess.expected:.6g}"
             yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)

@@ -15,7 +15,7 @@ import numpy as np
 from rnngrad.check.protocol.stir import stirred
 from rnngrad.check.protocol.subject import Excess, Subject
 
-__all__ = ["COARSE", "confirmed", "rounding_of"]
+__all__ = ["COARSE", "FACTOR", "confirmed", "moves", "rounding_of"]
 
 COARSE = 2.0**-10  # of a tensor's largest entry: a breach of a rule is no matter of digits
 TRIES = 3  # at each of the sizes
