@@ -44,12 +44,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about."""
+    """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about.
+
+    ``breach`` tells a breach of the contract, under one of the kinds in `rnngrad.breaches`, from a wrong number; one
+    that concerns no single gradient has ``""`` as its gradient.
+    """
 
     verdict: Verdict
     kind: str
     gradient: str
     message: str
+    breach: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,10 @@ class Report:
     """Everything one check found out.
 
     ``case`` is the case as text, or None where arrays were given; ``sizes`` are its dims; ``method`` says in words
-    how the numerical derivatives were taken, and ``evaluations`` how many forward passes they took; ``notes`` are
+    how the numerical derivatives were taken, and ``evaluations`` how many forward passes were made; ``notes`` are
     remarks that change no verdict; ``replay`` is the command, or the call, that runs this very check again; ``lead``
-    is the gradient that the headline is about, the first of those with the worst verdict.
+    is the gradient that the headline is about, the first of those with the worst verdict; ``findings`` are those that
+    concern no single gradient, and the first of them is the headline where no gradient leads.
     """
 
     pair: str
@@ -121,6 +127,13 @@ class Report:
     replay: str
     lead: str | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def breaches(self) -> tuple[Finding, ...]:
+        """Return every breach of the contract, those of no single gradient first."""
+        everything = (self.findings, *(gradient.findings for gradient in self.gradients))
+        return tuple(finding for findings in everything for finding in findings if finding.breach)
 
     def __getitem__(self, name: str) -> GradientResult:
         """Return the result for one input."""

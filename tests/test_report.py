@@ -203,6 +203,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
                         "kind": "kink",
                         "gradient": "k",
                         "message": "k: forward has a kink here",
+                        "breach": False,
                     }
                 ],
                 "worst_index": [],
@@ -223,6 +224,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
         "replay": "rg.check(cell)",
         "lead": "k",
         "notes": ["a note"],
+        "findings": [],
     }
 
 

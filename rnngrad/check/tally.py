@@ -50,13 +50,16 @@ def count(report: "Report") -> None:
     if tallies is None:
         return
     tally = tallies.setdefault(
-        report.pair, {"pair": report.pair, "examples": 0, "evaluations": 0, "sizes": {}, "gradients": {}}
+        report.pair,
+        {"pair": report.pair, "examples": 0, "evaluations": 0, "sizes": {}, "gradients": {}, "breaches": {}},
     )
     tally["examples"] += 1
     tally["evaluations"] += report.evaluations
     for dim, size in report.sizes.items():
         seen = tally["sizes"].setdefault(dim, [size, size])
         seen[:] = [min(seen[0], size), max(seen[1], size)]
+    for kind in {finding.kind for finding in report.breaches}:
+        tally["breaches"][kind] = tally["breaches"].get(kind, 0) + 1
     for gradient in report.gradients:
         row = tally["gradients"].setdefault(
             gradient.name, {"pass": 0, "inconclusive": 0, "FAIL": 0, "ratio": 0.0, "resolution": 0.0, "why": ""}

@@ -1,6 +1,6 @@
 """The table that ends a run: for each gradient how many examples were decided, how well, and on which shapes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rnngrad.report.numbers import bar, value
@@ -32,6 +32,12 @@ def subject(tally: Mapping[str, Any]) -> str:
     return "    ".join(part for part in parts if part)
 
 
+def contract(tally: Mapping[str, Any]) -> list[str]:
+    """Say in how many examples the contract was broken, by kind of breach; nothing where it held."""
+    broken = tally.get("breaches") or {}
+    return [f"contract broken: {', '.join(f'{kind} in {broken[kind]}' for kind in sorted(broken))}"] if broken else []
+
+
 def span(dim: str, low: Any, high: Any) -> str:
     """Write the sizes of a dim that were seen."""
     return f"{dim} {low}" if low == high else f"{dim} {low}-{high}"
@@ -39,12 +45,14 @@ def span(dim: str, low: Any, high: Any) -> str:
 
 def text(tallies: Iterable[Mapping[str, Any]]) -> str:
     """Return a table for each pair as aligned text."""
-    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally))]) for tally in tallies)
+    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally)), *contract(tally)]) for tally in tallies)
 
 
-def markdown(tallies: Iterable[Mapping[str, Any]]) -> str:
+def markdown(tallies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table for each pair as Markdown."""
-    return "\n".join(f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+    parts = (f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+    lines = ("".join(f"\n{line}\n" for line in contract(tally)) for tally in tallies)
+    return "\n".join(part + line for part, line in zip(parts, lines, strict=True))
 
 
 def marked(table: list[tuple[str, ...]]) -> str:

@@ -2,9 +2,9 @@
 
 from rnngrad.report.numbers import bar, pairwise, value
 from rnngrad.report.table import columns
-from rnngrad.result import GradientResult, Report, Verdict
+from rnngrad.result import Finding, GradientResult, Report, Verdict
 
-__all__ = ["HEADER", "cells", "headline", "render", "subject", "wrong_entries"]
+__all__ = ["HEADER", "cells", "found", "headline", "render", "subject", "wrong_entries"]
 
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
@@ -14,11 +14,19 @@ def render(report: Report) -> str:
     lines = [headline(report), "", subject(report), *columns([HEADER, *map(cells, report.gradients)])]
     for gradient in report.gradients:
         lines += wrong_entries(gradient)
-    remarks = [finding.message for gradient in report.gradients for finding in gradient.findings]
-    remarks = [remark for remark in remarks if remark != lines[0]]
-    lines += [f"finding    {remark}" for remark in remarks]
+    lines += [f"{label(finding)}{finding.message}" for finding in found(report) if finding.message != lines[0]]
     lines += [f"note       {note}" for note in report.notes]
     return "\n".join([*lines, f"replay     {report.replay}"])
+
+
+def found(report: Report) -> list[Finding]:
+    """Return every finding of a report, those of no single gradient first."""
+    return [*report.findings, *(finding for gradient in report.gradients for finding in gradient.findings)]
+
+
+def label(finding: Finding) -> str:
+    """Say whether a finding is about the contract or about the numbers."""
+    return "contract   " if finding.breach else "finding    "
 
 
 def wrong_entries(gradient: GradientResult) -> list[str]:
@@ -37,10 +45,12 @@ def wrong_entries(gradient: GradientResult) -> list[str]:
 
 def headline(report: Report) -> str:
     """Say the worst thing in one line: which gradient, where, both values, the bar."""
+    if report.lead is None and report.findings:
+        return report.findings[0].message
     if report.verdict is Verdict.PASS or report.lead is None:
         return f"{report.pair}: {'every gradient is right' if report.gradients else 'no gradient was judged'}"
     lead = report[report.lead]
-    if lead.findings:
+    if lead.findings and not lead.wrong:
         return lead.findings[0].message
     claimed, numeric = shown(lead)
     wrong = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
