@@ -1,6 +1,6 @@
 """The kinds of breach: what the contract around a backward pass asks, by the short name that a finding carries."""
 
-__all__ = ["BREACHES"]
+__all__ = ["BREACHES", "WAIVABLE"]
 
 BREACHES = {
     "inputs": "forward and backward leave their inputs as they were",
@@ -23,3 +23,6 @@ BREACHES = {
     "optional": "None in the place of an optional cotangent means zeros",
     "batch": "a batch is the stack, the sum or the mean of its examples",
 }
+
+# What a pair may leave out: all but what no number could be compared without.
+WAIVABLE = [kind for kind in BREACHES if kind not in ("shape", "type", "none")]

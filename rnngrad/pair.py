@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnngrad.breaches import BREACHES
+from rnngrad.breaches import WAIVABLE
 from rnngrad.errors import InvalidPair
 from rnngrad.plain import CACHE, PlainBackward, PlainForward, PlainJvp
 from rnngrad.spec import Shape, dim_names, parse
@@ -192,9 +192,9 @@ def check_contract(batch: Any, optional: Any, waive: Any, shapes: Mapping[str, S
             raise InvalidPair(f"batch={batch!r}; expected a dim that is an axis of its own, once in an input; {found}")
     if optional != ():
         check_names("optional", optional)
-    known = isinstance(waive, Mapping) and all(kind in BREACHES for kind in waive)
+    known = isinstance(waive, Mapping) and all(kind in WAIVABLE for kind in waive)
     if not known or not all(isinstance(reason, str) and reason.strip() for reason in waive.values()):
-        raise InvalidPair(f"waive={waive!r}; expected a dict from a kind to the reason, the kinds are {list(BREACHES)}")
+        raise InvalidPair(f"waive={waive!r}; expected a dict from a kind to the reason, the kinds are {WAIVABLE}")
 
 
 def expand_wrt(wrt: Sequence[str], paths: Sequence[tuple[str, ...]], names: Sequence[str]) -> list[str]:

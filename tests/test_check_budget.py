@@ -51,7 +51,7 @@ WRONG = {
 @pytest.mark.parametrize("effort", ["auto", "entries"])
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("f", FORWARDS)
-@given(budget=st.integers(24, 400), seed=st.integers(0, 1000))
+@given(budget=st.integers(28, 400), seed=st.integers(0, 1000))
 def test_no_more_forward_passes_are_made_than_the_budget_has(f, wrong, effort, budget, seed):
     counted = Counted(FORWARDS[f], WRONG[wrong])
     report = rg.check(counted.pair, rg.Case(n=7, N=2, m=8, seed=seed), budget=budget, effort=effort)
@@ -65,17 +65,17 @@ def test_no_more_forward_passes_are_made_than_the_budget_has(f, wrong, effort, b
 
 @pytest.mark.parametrize("f", FORWARDS)
 def test_the_least_budget_still_decides_what_is_right(f):
-    report = rg.check(Counted(FORWARDS[f]).pair, CASE, budget=24)
+    report = rg.check(Counted(FORWARDS[f]).pair, CASE, budget=28)
     assert report.verdict is PASS
 
 
 def test_a_larger_budget_buys_a_finer_resolution():
-    coarse, middle, fine = (rg.check(Counted(real).pair, CASE, budget=budget) for budget in (24, 36, 100))
+    coarse, middle, fine = (rg.check(Counted(real).pair, CASE, budget=budget) for budget in (28, 40, 100))
     assert coarse["w"].resolution > 10 * middle["w"].resolution > 100 * fine["w"].resolution
 
 
 def test_a_wrong_gradient_is_not_passed_where_the_budget_ends_before_a_second_opinion():
-    report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=30)
+    report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=34)
     assert [gradient.verdict for gradient in report.gradients] == [PASS, OPEN]
     (finding,) = report["w"].findings
     assert finding.message.startswith("w: backward -6.41")
@@ -143,7 +143,7 @@ def test_a_broken_gradient_among_many_does_not_stand_in_the_way_of_the_others():
 @pytest.mark.parametrize("seed", range(8))
 def test_the_cost_of_a_check_is_known_before_it_is_made(seed):
     case = rg.Case(m=3, N=2, n=4, k=3, seed=seed)
-    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 145
+    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 150
     for f in FORWARDS.values():
         counted = Counted(f)
         case = rg.Case(n=3, N=2, m=4, seed=seed)
@@ -163,11 +163,11 @@ def test_what_surrounds_the_numbers_is_paid_from_the_budget_too():
     arrays = {"x": np.ones((3, 2), np.float32) * 0.3, "w": np.ones((4, 3), np.float32) * 0.2}
     counted = Counted(jvp=jvp)
     assert rg.forward_passes(counted.pair, arrays) - rg.forward_passes(Counted().pair, CASE) == 4 + 2
-    with pytest.raises(rg.InvalidPair, match=r"^budget=29; a check of layer takes at least 30 forward passes$"):
-        rg.check(counted.pair, arrays, budget=29)
+    with pytest.raises(rg.InvalidPair, match=r"^budget=33; a check of layer takes at least 34 forward passes$"):
+        rg.check(counted.pair, arrays, budget=33)
     assert counted.calls == 0
-    report = rg.check(counted.pair, arrays, budget=36)
-    assert counted.calls == report.evaluations <= 36
+    report = rg.check(counted.pair, arrays, budget=40)
+    assert counted.calls == report.evaluations <= 40
     assert report.verdict is PASS
 
 

@@ -113,7 +113,7 @@ def test_kinks_whose_slope_jumps_cancel_accuse_nobody(convention, entries):
     forward = lambda x: np.array([np.maximum(x, 0), np.maximum(-x, 0)])  # noqa: E731
     pair = rg.pair(forward, relu_backward(convention), inputs={"x": "n"}, name="both")
     signs = {"out": np.outer([1.0, -1.0], np.ones(entries))}  # <v, f> is x: no kink is seen in it
-    report = rg.check(pair, {"x": x}, cotangents=signs)
+    report = rg.check(pair, {"x": x}, cotangents=signs, contract=False)
     assert report.verdict is OPEN
 
 

@@ -344,3 +344,28 @@ def test_the_summary_as_markdown_has_the_same_cells():
         "| --- | --- | --- | --- | --- | --- |",
         "",
     ]
+
+
+BROKEN = TALLY | {"breaches": {"linear": 2, "alias": 1}}
+
+
+def test_the_summary_counts_the_breaches_by_kind():
+    said = "contract broken: alias in 1, linear in 2"
+    assert summary.text([BROKEN]).split("\n") == [*summary.text([TALLY]).split("\n"), said]
+    assert summary.markdown([BROKEN]) == summary.markdown([TALLY]) + f"\n{said}\n"
+
+
+def test_breaches_are_told_apart_from_other_findings_in_text_and_html():
+    breach = Finding(FAIL, "cotangent", "", "backward changes its cotangent dout in place", breach=True)
+    alias = Finding(FAIL, "alias", "x_t", "x_t: dx_t shares memory with dh", breach=True)
+    aliased = replace(X, verdict=FAIL, findings=(alias,))
+    both = replace(report(aliased, K, verdict=FAIL), findings=(breach,))
+    lines = text.render(both).split("\n")
+    assert lines[0] == breach.message
+    assert "contract   x_t: dx_t shares memory with dh" in lines
+    assert "finding    k: forward has a kink here" in lines
+    assert both.breaches == (breach, alias)
+    page = html.render(both)
+    assert "<li>contract: backward changes its cotangent dout in place</li>" in page
+    assert "<li>k: forward has a kink here</li>" in page
+    assert json.loads(as_json.render(both))["findings"][0]["breach"] is True

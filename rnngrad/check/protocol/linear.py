@@ -12,7 +12,7 @@ import numpy as np
 from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
 from rnngrad.check.protocol.large import largest
-from rnngrad.check.protocol.rounding import COARSE, FACTOR, moves, rounding_of
+from rnngrad.check.protocol.rounding import COARSE, seen, unexplained
 from rnngrad.check.protocol.subject import PLACED, Excess, Subject, beyond, breach, first_place
 from rnngrad.result import Finding
 
@@ -42,19 +42,20 @@ def in_range(size: float) -> bool:
 
 def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[Finding]:
     """Yield the findings for gradients that did not add on one cache, told by caches of their own."""
+    found = seen(subject, found)
+    if not found:
+        return
     runs = [subject.rerun(cotangents) for cotangents in (None, single, summed(subject.upstream, single))]
     fresh = [run for run in runs if not isinstance(run, str)]
     if len(fresh) < len(runs):
         return
     still = {excess.name for excess in not_additive(*fresh)}
-    explained = rounding_of(subject, inputs=False)
-    for excess in found:
-        if excess.name not in still:
-            said = f"{excess.place}: with another cotangent a second backward pass on one cache gives another gradient"
-            yield breach("reuse", f"{said} than on a new cache", excess.name)
-        elif not excess.apart <= explained[excess.name]:
-            said = f"those for two cotangents add to {excess.expected:.6g}, that for their sum is {excess.got:.6g}"
-            yield breach("linear", f"{excess.place}: {NOT}: {said}", excess.name)
+    for excess in (excess for excess in found if excess.name not in still):
+        said = f"{excess.place}: with another cotangent a second backward pass on one cache gives another gradient"
+        yield breach("reuse", f"{said} than on a new cache", excess.name)
+    for excess in unexplained(subject, [excess for excess in found if excess.name in still], inputs=False):
+        said = f"those for two cotangents add to {excess.expected:.6g}, that for their sum is {excess.got:.6g}"
+        yield breach("linear", f"{excess.place}: {NOT}: {said}", excess.name)
 
 
 def scaled(subject: Subject) -> Iterator[Finding]:
@@ -112,9 +113,7 @@ def unscaled(subject: Subject, found: list[Excess]) -> Iterator[Finding]:
         place = changed[0].place if not isinstance(fresh, str) else fresh
         yield breach("state", f"earlier calls change the result: {place}")
         return
-    moved = moves(subject, inputs=False)
-    for excess in found:
-        if not excess.apart <= FACTOR * moved[excess.name]:
-            said = f"for {HUGE:.0f} times the cotangents it gives {excess.got * HUGE:.6g}"
-            expected = f"expected {HUGE:.0f} times {excess.expected:.6g}"
-            yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)
+    for excess in unexplained(subject, found, inputs=False):
+        said = f"for {HUGE:.0f} times the cotangents it gives {excess.got * HUGE:.6g}"
+        expected = f"expected {HUGE:.0f} times {excess.expected:.6g}"
+        yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)

@@ -9,7 +9,6 @@ jump not at all, and noise falls by no rule.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,26 +52,24 @@ def remembered(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays)
     """Yield the finding for a backward pass that is right here at best, from what is found at inputs close by."""
     if any(array.dtype.kind not in "fc" and array.size > 1 for array in subject.inputs.values()):
         return  # with other labels forward is another function
-    changes = [change_to(subject, inputs, outputs, found)]
+    change = change_to(subject, inputs, outputs, found)
     for halving in range(1, HALVINGS + 1):
-        if not changes[-1].blind:
+        if not change.blind:
             return
         inputs = close_by(subject, STEP / 2**halving)
         passed = subject.forward(inputs)
         claimed = passed if isinstance(passed, str) else subject.backward(passed.cache)
         if isinstance(passed, str) or isinstance(claimed, str):
             return
-        changes.append(change_to(subject, inputs, passed.outputs, claimed))
-    if not changes[-1].blind:
-        return
-    falls = [one.missing / other.missing for one, other in pairwise(changes)]
-    if all(SQUARE[0] <= fall <= SQUARE[1] for fall in falls):
-        share = changes[-1].missing / changes[-1].bend
-        yield breach(
-            "remembered",
-            f"called close by, after the call here, backward misses {share:.0%} of how the slope changes: consistent "
-            "with going on with what an earlier call saw; if not that, it is right at these very inputs only",
-        )
+        before, change = change, change_to(subject, inputs, passed.outputs, claimed)
+        if not SQUARE[0] * abs(change.missing) <= abs(before.missing) <= SQUARE[1] * abs(change.missing):
+            return
+    yield breach(
+        "remembered",
+        f"called close by, after the call here, backward misses {change.missing / change.bend:.0%} of how the slope "
+        "changes: consistent with going on with what an earlier call saw; if not that, it is right at these very "
+        "inputs only",
+    )
 
 
 def change_to(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays) -> Change:

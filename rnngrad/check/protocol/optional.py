@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnngrad.check.protocol.rounding import COARSE, rounding_of
+from rnngrad.check.protocol.rounding import COARSE, seen, unexplained
 from rnngrad.check.protocol.subject import Subject, beyond, breach
 from rnngrad.errors import InvalidPair
 from rnngrad.result import Finding
@@ -30,9 +30,7 @@ def left_out(subject: Subject) -> Iterator[Finding]:
             yield breach("optional", f"{none}, with None for d{output}: expected what zeros give")
             continue
         sizes = {name: float(np.abs(array).max(initial=0.0)) for name, array in subject.claimed.items()}
-        found = list(beyond(none, zeros, COARSE, sizes))
-        explained = rounding_of(subject, inputs=False) if found else {}
-        for excess in found:
-            if not excess.apart <= explained[excess.name]:
-                said = f"with None for d{output} backward gives {excess.got:.6g}, with zeros {excess.expected:.6g}"
-                yield breach("optional", f"{excess.place}: {said}", excess.name)
+        found = seen(subject, list(beyond(none, zeros, COARSE, sizes)))
+        for excess in unexplained(subject, found, inputs=False):
+            said = f"with None for d{output} backward gives {excess.got:.6g}, with zeros {excess.expected:.6g}"
+            yield breach("optional", f"{excess.place}: {said}", excess.name)

@@ -15,7 +15,7 @@ import numpy as np
 from rnngrad.check.protocol.stir import stirred
 from rnngrad.check.protocol.subject import Excess, Subject
 
-__all__ = ["COARSE", "FACTOR", "confirmed", "moves", "rounding_of"]
+__all__ = ["COARSE", "confirmed", "seen", "unexplained"]
 
 COARSE = 2.0**-10  # of a tensor's largest entry: a breach of a rule is no matter of digits
 TRIES = 3  # at each of the sizes
@@ -31,16 +31,21 @@ POINTS = 2
 Compare = Callable[[Subject], Iterator[Excess]]
 
 
-def rounding_of(subject: Subject, *, inputs: bool = True) -> dict[str, float]:
-    """Return, for each gradient, what rounding of cotangents (and inputs) may explain."""
-    moved = moves(subject, inputs=inputs)
+def seen(subject: Subject, found: list[Excess]) -> list[Excess]:
+    """Return what of some differences is large enough to be looked at; takes no calls."""
     terms = sum(
         float(np.abs(v).ravel() @ np.abs(subject.outputs[name]).ravel()) for name, v in subject.upstream.items()
     )
     sizes = {name: float(np.abs(subject.inputs[name]).max(initial=0.0)) for name in subject.claimed}
     slopes = {name: float(np.abs(claim).max(initial=0.0)) * sizes[name] for name, claim in subject.claimed.items()}
     whole = max([terms, *slopes.values()])
-    return {name: max(FACTOR * moved[name], LOST * whole / (sizes[name] or 1.0)) for name in subject.claimed}
+    return [excess for excess in found if not excess.apart <= LOST * whole / (sizes[excess.name] or 1.0)]
+
+
+def unexplained(subject: Subject, found: list[Excess], *, inputs: bool = True) -> list[Excess]:
+    """Return what of some differences rounding of cotangents (and inputs) does not explain."""
+    moved = moves(subject, inputs=inputs) if found else {}
+    return [excess for excess in found if not excess.apart <= FACTOR * moved[excess.name]]
 
 
 def moves(subject: Subject, *, inputs: bool) -> dict[str, float]:
@@ -72,8 +77,7 @@ def nearby_points(subject: Subject) -> Iterator[Subject]:
 
 def confirmed(subject: Subject, compare: Compare, found: list[Excess]) -> list[Excess]:
     """Return what of the differences found is no matter of rounding, and there at all points close by."""
-    explained = rounding_of(subject)
-    kept = [excess for excess in found if not excess.apart <= explained[excess.name]]
+    kept = unexplained(subject, seen(subject, found))
     for point in nearby_points(subject) if kept else ():
         again = {excess.name for excess in compare(point)}
         kept = [excess for excess in kept if excess.name in again]
