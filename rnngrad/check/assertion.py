@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from rnngrad.case import Case
-from rnngrad.check.pipeline import check
+from rnngrad.check.pipeline import Examined, examined
 from rnngrad.check.tally import count
 from rnngrad.errors import mismatch_of
 from rnngrad.pair import Pair
-from rnngrad.result import Report, Verdict
+from rnngrad.result import Verdict
 
 __all__ = ["assert_gradients", "settle"]
 
@@ -24,14 +24,13 @@ def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
     Takes what `check` takes. Each gradient has an exception class of its own. Where several are wrong the seed of the
     case decides which one is raised, so that over many cases each of them is met, shrunk and reported.
     """
-    settle(check(pair, given), given.seed if isinstance(given, Case) else 0)
+    settle(examined(pair, given), given.seed if isinstance(given, Case) else 0)
 
 
-def settle(report: Report, seed: int) -> None:
-    """Count a report, and raise GradientMismatch where it has a wrong gradient."""
-    count(report)
-    failed = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
+def settle(found: Examined, seed: int) -> None:
+    """Count a report, and raise GradientMismatch where it has a wrong gradient; its diagnosis is made when asked for."""
+    count(found.report)
+    failed = [gradient.name for gradient in found.report.gradients if gradient.verdict is Verdict.FAIL]
     if failed:
         lead = failed[(seed * SCATTER >> 16) % len(failed)]
-        report = replace(report, lead=lead)
-        raise mismatch_of(lead)(str(report), report)
+        raise mismatch_of(lead)(lambda: replace(found.diagnosed(), lead=lead))

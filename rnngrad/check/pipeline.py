@@ -1,6 +1,7 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from rnngrad.check.contract import (
     differentiated,
     finite_array,
 )
+from rnngrad.check.diagnose.report import diagnosed
+from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.forward import FlatForward
 from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point, point_of
@@ -28,7 +31,7 @@ from rnngrad.result import GradientResult, Report, Verdict
 from rnngrad.spec import bind
 from rnngrad.tree import components, unpack
 
-__all__ = ["check"]
+__all__ = ["Examined", "check", "examined"]
 
 __tracebackhide__ = True
 
@@ -58,6 +61,29 @@ def check(
     Numerical derivatives are taken in float64; given arrays of a narrower dtype are checked in float64 first, and then
     the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
     """
+    return examined(pair, given, cotangents=cotangents, effort=effort).diagnosed()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A report without diagnoses, and the scene that they can be made from."""
+
+    report: Report
+    scene: Scene
+
+    def diagnosed(self) -> Report:
+        """Return the report with what its wrong gradients are consistent with."""
+        return diagnosed(self.report, self.scene)
+
+
+def examined(
+    pair: Pair,
+    given: Case | Mapping[str, Any],
+    *,
+    cotangents: Mapping[str, Any] | None = None,
+    effort: str = "auto",
+) -> Examined:
+    """Check a pair as `check` does, and leave the diagnosis for later."""
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
     if not isinstance(effort, str) or effort not in EFFORTS:
@@ -71,7 +97,7 @@ def check(
         gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
     # a report in which nothing was judged is no pass
     verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
-    return Report(
+    report = Report(
         pair=str(pair.name),
         case=repr(case) if case is not None else None,
         sizes=sizes,
@@ -83,6 +109,20 @@ def check(
         replay=replay(pair, case),
         notes=(*more, *notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
     )
+    return Examined(report, scene_of(pair, case, point, claimed, upstream, sizes))
+
+
+def scene_of(
+    pair: Pair, case: Case | None, point: Point, claimed: Claims, upstream: Arrays, sizes: Mapping[str, Any]
+) -> Scene:
+    """Return what a diagnosis starts from: this point, and the way to others."""
+
+    def elsewhere(other: Case | Mapping[str, Any]) -> Scene:
+        drawn = other if isinstance(other, Case) else None
+        there = prepared(pair, other, None, drawn.seed if drawn else 0, "another point")
+        return scene_of(pair, drawn, *there[:4])
+
+    return Scene(pair, case, dict(sizes), point, claimed, upstream, elsewhere)
 
 
 def prepared(

@@ -1,0 +1,38 @@
+"""Names for factors: -1, 2, a dim, its inverse, its root, products of two dims, the scale of the case."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from math import sqrt
+
+from rnngrad.check.diagnose.scene import Scene
+
+__all__ = ["named_factors"]
+
+PLAIN = {"2": 2.0, "1/2": 0.5, "3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25}
+
+
+def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
+    """Yield the name of each factor other than 1, its value, and what it may mean; the simplest first."""
+    yield "minus", -1.0, ""
+    dims = {name: size for name, size in scene.dims.items() if size > 1}
+    found: list[tuple[str, float, str]] = []
+    for name, size in dims.items():
+        found.append((f"1/{name} of", 1 / size, f": averaged over {name} where the loss sums, or divided by it twice?"))
+        found.append((f"{name} times", float(size), f": summed over {name} where the loss averages?"))
+    found += [(f"{name} of" if "/" in name else f"{name} times", value, "") for name, value in PLAIN.items()]
+    for (a, m), (b, n) in combinations(dims.items(), 2):
+        found.append((f"1/({a}*{b}) of", 1 / (m * n), f": averaged over {a} and {b} where the loss sums?"))
+        found.append((f"{a}*{b} times", float(m * n), f": summed over {a} and {b} where the loss averages?"))
+        found.append((f"{a}/{b} of", m / n, ""))
+        found.append((f"{b}/{a} of", n / m, ""))
+    for name, size in dims.items():
+        found.append((f"1/sqrt({name}) of", 1 / sqrt(size), f": divided by sqrt({name})?"))
+        found.append((f"sqrt({name}) times", sqrt(size), f": not divided by sqrt({name})?"))
+        found.append((f"1/{name}² of", 1 / size**2, f": averaged over {name} twice?"))
+        found.append((f"({name}-1)/{name} of", (size - 1) / size, f": {name}-1 where {name} belongs, or the reverse?"))
+        found.append((f"{name}/({name}-1) of", size / (size - 1), f": {name}-1 where {name} belongs, or the reverse?"))
+    if scene.case is not None and scene.case.scale not in (1.0, -1.0):
+        found.append(("the case's scale times", scene.case.scale, ""))
+        found.append(("1/(the case's scale) of", 1 / scene.case.scale, ""))
+    yield from found
+    yield from ((f"minus {name}", -value, hint) for name, value, hint in found)

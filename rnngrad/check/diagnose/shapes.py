@@ -1,0 +1,56 @@
+"""A gradient of the wrong shape: what would make it right."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.check.diagnose.scene import run
+from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.view import View
+
+__all__ = ["reshaped"]
+
+
+def reshaped(stage: Stage) -> Iterator[Guess]:
+    """Guess how a gradient of another shape than its input is related to the true one."""
+    scene = stage.scene
+    raw = run(scene.pair, scene.inputs, scene.upstream)[2]
+    for name, view in stage.views.items():
+        claimed = raw.get(name)
+        if claimed is None or claimed.shape == view.true.shape or claimed.dtype.kind not in "fiu":
+            continue
+        for words, brief, made in candidates(view, claimed, scene.dims):
+            there = View(view.name, view.key, made, view.true, view.slack, view.axes, view.blocks)
+            left = there.misfit(view.true)
+            if np.isfinite(left):
+                yield Guess(name, "shape", words, left, brief)
+
+
+def candidates(view: View, claimed: NDArray[Any], dims: dict[str, int]) -> Iterator[tuple[str, str, NDArray[Any]]]:
+    """Yield what a gradient could be, in words, and what it would be if that were mended."""
+    shape, size = view.true.shape, view.true.size
+    if claimed.size == size:
+        flat = "flattened" if claimed.ndim == 1 else "laid out in another shape"
+        yield f"the true gradient {flat}: the numbers are right", f"it is {flat}", claimed.reshape(shape)
+        if claimed.ndim > 1:
+            turned = claimed.T.reshape(shape)
+            yield "the transpose of the true gradient", "the transpose of the true gradient", turned
+    for count in range(1, claimed.ndim + 1):
+        for axes in combinations(range(claimed.ndim), count):
+            summed = claimed.sum(axis=axes)
+            if summed.size != size:
+                continue
+            over = " and ".join(named(claimed.shape[axis], axis, dims) for axis in axes)
+            words = f"the true gradient not summed over {over}, over which its input is broadcast"
+            yield words, f"not summed over {over}", summed.reshape(shape)
+            if claimed.ndim - count > 1:
+                yield f"{words}, and transposed", f"not summed over {over}", summed.T.reshape(shape)
+
+
+def named(size: int, axis: int, dims: dict[str, int]) -> str:
+    """Return the dim that has a size, or the number of the axis where several have."""
+    names = [name for name, other in dims.items() if other == size]
+    return names[0] if len(names) == 1 else f"axis {axis}"

@@ -1,0 +1,66 @@
+"""What a gradient makes of each cotangent: nothing, the right thing, or the right thing for another cotangent."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rnngrad.check.diagnose.activation import corrections
+from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.words import listed
+
+__all__ = ["carriers", "corrected", "ignored"]
+
+
+def ignored(stage: Stage) -> Iterator[Guess]:
+    """Guess that nothing comes from the cotangent of one output, and the right thing from the others."""
+    outputs = stage.by_output
+    if len(outputs) < 2:
+        return
+    for name in stage.views:
+        views = {output: views[name] for output, views in outputs.items() if name in views}
+        wrong = [output for output, view in views.items() if view.wrong.any()]
+        for output in wrong:
+            if not views[output].claimed.any():
+                words = f"nothing coming from the cotangent of {output}: that path is missing"
+                if len(wrong) > 1:
+                    words += ", and what comes from others is wrong too"
+                yield Guess(name, "path", words, 0.0, f"nothing comes from {output}")
+
+
+def carriers(stage: Stage) -> Iterator[Guess]:
+    """Say which cotangents carry the error, where others do not."""
+    outputs = stage.by_output
+    for name in stage.views:
+        views = {output: views[name] for output, views in outputs.items() if name in views}
+        wrong = [output for output, view in views.items() if view.wrong.any()]
+        right = [output for output in views if output not in wrong and views[output].true[views[output].known].any()]
+        if wrong and right:
+            words = f"an error that comes with the cotangent of {listed(wrong)} alone: without it the gradient is right"
+            yield Guess(name, "cotangent", words, None)
+
+
+def corrected(stage: Stage) -> Iterator[Guess]:
+    """Guess that backward would be right for another cotangent of one output, such as v f'(x) in the place of v."""
+    scene = stage.scene
+    with np.errstate(all="ignore"):
+        for output, views in stage.by_output.items():
+            wrong = {name: view for name, view in views.items() if view.wrong.any()}
+            v = scene.upstream[output]
+            for words, change in corrections(stage.cached, v.shape) if wrong else ():
+                other = change(v)
+                if not np.isfinite(other).all():
+                    continue
+                claims = scene.backward(scene.only(output) | {output: other})
+                for name, view in wrong.items():
+                    if name not in claims:
+                        continue
+                    ratio = float(np.abs(other).max()) / float(np.abs(v).max())
+                    left = replace(view, claimed=claims[name]).misfit(view.true, view.wrong, ratio=ratio)
+                    if np.isfinite(left):
+                        yield Guess(name, "derivative", words, left, brief(words))
+
+
+def brief(words: str) -> str:
+    """Return the words where they are few enough for a headline."""
+    return words.removeprefix("the ")
