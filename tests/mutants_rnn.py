@@ -70,7 +70,7 @@ MUTANTS = [
     mutant("x_t_U_not_transposed", "x_t", "right while U is symmetric", x_t=lambda q: fitting(lambda: q.U_in @ q.da, q.U_in.T @ q.da)),
     mutant("x_t_without_the_derivative", "x_t", "the derivative of tanh at s_next missing", x_t=lambda q: q.U_in.T @ q.ds),
     mutant("dW_transposed", "W", "the transpose of the true gradient", W=lambda q: q.h @ q.da.T),
-    mutant("dW_from_s_next", "W", "s_prev equals s_next: one in the place of the other", W=lambda q: q.da @ q.s.T),
+    mutant("dW_from_s_next", "W", "in the place of", W=lambda q: q.da @ q.s.T),
     mutant("dW_from_x_t", "W", "the true gradient of U", W=lambda q: fitting(lambda: q.da @ q.x.T, q.da @ q.h.T)),
     mutant("dU_from_s_prev", "U", "the true gradient of W", U=lambda q: fitting(lambda: q.da @ q.h.T, q.da @ q.x.T)),
     mutant("dU_transposed", "U", "the transpose of the true gradient", U=lambda q: fitting(lambda: q.x @ q.da.T, q.da @ q.x.T)),
@@ -134,5 +134,5 @@ MUTANTS = [
     mutant("dx_t_nan_in_an_entry", "x_t", "returned nan", x_t=lambda q: at(q.U_in.T @ q.da, (0, 0), lambda _: np.nan)),
     mutant("dW_missing", "W", "returned no gradient for W", True, found=lambda q: {name: getattr(q, name) for name in ALL if name != "W"}),
     # state kept between calls
-    mutant("da_stale", STATE, "a stale value", da=Stale(RULES["da"])),
+    mutant("da_stale", STATE, "ignoring its cotangent", da=Stale(RULES["da"])),
 ]

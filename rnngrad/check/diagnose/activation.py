@@ -6,6 +6,7 @@ v f'(x) / w. All of it is known from the activation y = f(x), which is an output
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ ACTIVATIONS = (
 
 # What stands in the place of the derivative, from the activation and its value.
 WRONG: dict[str, Callable[[Activation, Array], Array]] = {
-    "the derivative of {f} at {y} missing": lambda _, y: np.ones_like(y),
+    "the derivative of {f} at {y} missing{zero}": lambda _, y: np.ones_like(y),
     "the derivative of {f} at {y} applied twice": lambda f, y: f.slope(y) ** 2,
     "the derivative of {f} taken at the activation {y} instead of the preactivation": lambda f, y: f.slope(f.value(y)),
     "the derivative of {f} taken of the preactivation as if that were {y}": lambda f, y: f.slope(f.inverse(y)),
@@ -69,6 +70,18 @@ WRONG: dict[str, Callable[[Activation, Array], Array]] = {
 }
 
 
+def factors(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that make good for one that is missing, too many, or another's, in words."""
+    for called, y in arrays.items():
+        yield f"a factor of {called} missing", y
+        yield f"a factor of {called} too many", 1 / y
+        yield f"a factor of 1 - {called} missing", 1 - y
+        yield f"{called} in the place of 1 - {called}", (1 - y) / y
+        yield f"1 - {called} in the place of {called}", y / (1 - y)
+    for (one, y), (other, z) in permutations(arrays.items(), 2):
+        yield f"a factor of {one} in the place of {other}", z / y
+
+
 def elementwise(called: str, y: Array) -> Iterator[tuple[str, Array]]:
     """Yield each factor that corrects a wrong derivative at the activations y, in words."""
     for activation in ACTIVATIONS:
@@ -79,7 +92,7 @@ def elementwise(called: str, y: Array) -> Iterator[tuple[str, Array]]:
             instead = wrong(activation, y)
             factor = np.where(right == 0, 0.0, right / np.where(right == 0, 1.0, instead))
             if np.isfinite(factor).all() and not np.array_equal(factor, np.ones_like(factor)):
-                yield words.format(f=activation.name, y=called), factor
+                yield words.format(f=activation.name, y=called, zero=", or wrong where that is 0" if (right == 0).any() else ""), factor
 
 
 def over_axis(called: str, y: Array) -> Iterator[tuple[str, Change]]:
@@ -120,20 +133,28 @@ def other_axis(less_mean: Change, y: Array, axis: int) -> Change:
 
 def corrections(arrays: dict[str, Array], shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
     """Yield the corrections of a cotangent of some shape that the arrays at hand suggest, each once."""
-    seen: set[bytes] = set()
-    for called, y in arrays.items():
-        if y.shape != shape or y.tobytes() in seen:
-            continue
-        seen.add(y.tobytes())
+    own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, shape)) is not None}
+    for called, y in own.items():
         yield from over_axis(called, y)
-        for words, factor in elementwise(called, y):
-            yield words, lambda v, factor=factor: v * factor
-    for called, x in arrays.items():
+        yield from map(multiplied, elementwise(called, y))
+    yield from map(multiplied, factors(own))
+    for called, x in own.items():
         for activation in ACTIVATIONS[:2]:
             y = activation.value(x)
-            if x.shape != shape or y.tobytes() in seen:
-                continue
-            seen.add(y.tobytes())
-            for words, factor in elementwise(f"{activation.name}({called})", y):
-                if f" {activation.name}" in words:
-                    yield words, lambda v, factor=factor: v * factor
+            if not any(np.array_equal(y, other) for other in own.values()):
+                found = elementwise(f"{activation.name}({called})", y)
+                yield from map(multiplied, (one for one in found if f" {activation.name}" in one[0]))
+
+
+def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
+    """Return an array of more than one number in a shape that it is broadcast to, or None."""
+    try:
+        return np.broadcast_to(y, shape) if y.size > 1 else None
+    except ValueError:
+        return None
+
+
+def multiplied(found: tuple[str, Array]) -> tuple[str, Change]:
+    """Return a factor as the change of a cotangent."""
+    words, factor = found
+    return words, lambda v: v * factor

@@ -1,6 +1,6 @@
 """Under which conditions a wrong gradient is right: a dim of 1, two equal dims, an input that is constant or zero.
 
-Each is an experiment at another point, asked along one direction for each gradient.
+Each is an experiment at another point: a single run of backward, and one slope for each gradient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,46 +10,74 @@ from typing import Any
 
 import numpy as np
 
-from rnngrad.case import Case
-from rnngrad.check.certificate import certified
-from rnngrad.check.diagnose.scene import Scene, run
-from rnngrad.check.diagnose.stage import Guess
-from rnngrad.check.directed import along
-from rnngrad.numdiff.directional import draw_direction
+from rnngrad.case import Case, draw_cotangents, draw_inputs
+from rnngrad.check.contract import Arrays
+from rnngrad.check.diagnose.scene import Scene
+from rnngrad.check.diagnose.stage import Guess, Stage
 
-__all__ = ["changed", "dim_conditions", "value_conditions"]
+__all__ = ["changed", "dim_conditions", "left_out", "slope_errors", "value_conditions"]
 
-SETTLING = 200  # steps in which a contraction forgets where it came from
-SMALL = 0.25  # the scale at which most cells are contractions
-STRETCH = 16.0  # by which an input is multiplied to see the error fall
-FALLS = 2.0  # factor within which it must fall as the square does
-SLIGHT = 0.2  # relative error below which something small may have been left out
-
-
-def slopes(scene: Scene, names: Sequence[str]) -> dict[str, tuple[bool, float]]:
-    """Return for each gradient whether it is right along a direction, and its relative error there."""
-    point, joined = scene.point, scene.claims.joined
-    usable = [name for name in names if name in scene.claims.usable and joined[point.parts[name]].any()]
-    if not usable:
-        return {}
-    rng = np.random.default_rng(0)
-    directions = [
-        draw_direction(point.parts[name].start, point.lengths(point.parts[name]), joined[point.parts[name]], rng)
-        for name in usable
-    ]
-    asked = along(point, directions, joined, sure=False, exact=certified(point, directions))
-    answer = asked.answer
-    size = np.fmax(np.abs(answer.claimed), np.abs(answer.numeric))
-    error = np.abs(answer.claimed - answer.numeric) / np.where(size == 0, 1.0, size)
-    return {name: (not asked.doubtful[line], float(error[line])) for line, name in enumerate(usable)}
+SMALL = 2.0**-4  # what inputs are scaled by so that most cells are contractions
+SETTLING = 100  # steps in which a contraction forgets where it came from
+STEP = 2.0**-8  # relative to the size of an input; extrapolated twice, what it truncates is some 1e-14
+RIGHT = 1e-8  # relative error up to which a slope counts as right, and
+WRONG = 1e-6  # from which on it counts as wrong: what lies between says nothing
+STRETCH = 16.0  # by which an input is multiplied, twice, to see the error fall
+FALLS = 1.25  # factor within which it must fall as the square does
 
 
-def right_at(scene: Scene, given: Case | Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def slope_errors(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, float]:
+    """Return the relative error of each gradient along a direction; of those that are not zero, and finite."""
+    outputs, _, claims = scene.run(inputs, upstream)
+    found = {}
+    for place, name in enumerate(names):
+        array, claim = inputs[name], claims.get(name)
+        if claim is None or claim.shape != array.shape or not np.isfinite(claim).all() or not claim.any():
+            continue
+        rng = np.random.default_rng(place)
+        size = float(np.abs(array).max(initial=0.0)) or 1.0
+        direction = size * rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.5, array.shape)
+        slopes = []
+        for step in (STEP, STEP / 2, STEP / 4):
+            sides = [
+                scene.pair.forward(
+                    {key: other.copy() for key, other in (inputs | {name: array + sign * step * direction}).items()}
+                )[0]
+                for sign in (1, -1)
+            ]
+            slopes.append(sum(float(np.vdot(upstream[o], sides[0][o] - sides[1][o]).real) for o in outputs) / 2 / step)
+        first = [b + (b - a) / 3 for a, b in zip(slopes[:-1], slopes[1:], strict=True)]
+        numeric = first[1] + (first[1] - first[0]) / 15
+        norms = float(np.linalg.norm(claim * direction))
+        found[name] = abs(float(np.vdot(claim, direction).real) - numeric) / max(norms, abs(numeric))
+    return found
+
+
+def right_at(scene: Scene, given: Case | Arrays, names: Sequence[str]) -> list[str]:
     """Return the gradients that are right at another point; none where the pair cannot be run there."""
     try:
-        return [name for name, (right, _) in slopes(scene.elsewhere(given), names).items() if right]
+        with np.errstate(all="ignore"):
+            errors = slope_errors(scene, *arrays_at(scene, given), names)
     except Exception:
         return []
+    return [name for name, error in errors.items() if error <= RIGHT]
+
+
+def arrays_at(scene: Scene, given: Case | Arrays) -> tuple[Arrays, Arrays]:
+    """Return inputs and cotangents at another point."""
+    inputs = dict(draw_inputs(scene.pair.shapes, given)) if isinstance(given, Case) else given
+    outputs = scene.pair.forward({name: array.copy() for name, array in inputs.items()})[0]
+    shapes = {name: np.shape(array) for name, array in outputs.items()}
+    if shapes == {name: array.shape for name, array in scene.upstream.items()}:
+        return inputs, scene.upstream
+    return inputs, dict(draw_cotangents(shapes, 1, len(inputs)))
+
+
+def wrong_here(scene: Scene, names: Sequence[str]) -> list[str]:
+    """Return the gradients that are so wrong at this point that their being right elsewhere says something."""
+    return [
+        name for name, error in slope_errors(scene, scene.inputs, scene.upstream, names).items() if error > WRONG
+    ]
 
 
 def changed(case: Case, **dims: int) -> Case:
@@ -94,16 +122,20 @@ class Condition:
     inputs: dict[str, Any]
 
 
-def value_conditions(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
-    """Say for which values of the inputs wrong gradients are right."""
-    for condition in conditions(scene):
-        for name in right_at(scene, condition.inputs, names):
-            yield Guess(name, "values", f"right while {condition.words}", None, f"right while {condition.words}")
-    yield from left_out(scene, names)
+def value_conditions(stage: Stage, names: Sequence[str]) -> Iterator[Guess]:
+    """Say for which values of the inputs wrong gradients are right, the first that is found for each."""
+    scene = stage.scene
+    left = wrong_here(scene, names)
+    for condition in conditions(stage):
+        for name in right_at(scene, condition.inputs, left):
+            left = [other for other in left if other != name]
+            words = f"right while {condition.words}"
+            yield Guess(name, "values", words, None, words.partition(":")[0])
 
 
-def conditions(scene: Scene) -> Iterator[Condition]:
+def conditions(stage: Stage) -> Iterator[Condition]:
     """Yield the points that are tried, the most telling first."""
+    scene = stage.scene
     floating = {name: scene.inputs[name] for name in scene.point.parts}
 
     def given(words: str, **changes: Any) -> Condition:
@@ -111,11 +143,12 @@ def conditions(scene: Scene) -> Iterator[Condition]:
 
     for name, array in floating.items():
         if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
-            yield given(f"{name} is symmetric: transposed where it should not be, or the reverse?", **{name: (array + array.T) / 2})
+            hint = "transposed where it should not be, or the reverse?"
+            yield given(f"{name} is symmetric: {hint}", **{name: (array + array.T) / 2})
     for a, b in combinations(floating, 2):
         if floating[a].shape == floating[b].shape:
             yield given(f"{a} equals {b}: one in the place of the other?", **{b: floating[a]})
-    yield from settled(scene)
+    yield from settled(stage)
     for name, array in floating.items():
         if array.size > 1:
             yield given(f"{name} is constant", **{name: np.full_like(array, array.mean())})
@@ -123,50 +156,72 @@ def conditions(scene: Scene) -> Iterator[Condition]:
         yield given(f"{name} is zero: a term in it is wrong or missing?", **{name: np.zeros_like(array)})
 
 
-def settled(scene: Scene) -> Iterator[Condition]:
-    """Yield points where an input equals an output, or its last step: a state that has come full circle."""
+def settled(stage: Stage) -> Iterator[Condition]:
+    """Yield points where an input equals an output, or its last step: a state that has come full circle.
+
+    Then the same again with all that comes in over time held constant, so that the state is the same at every step.
+    """
+    scene = stage.scene
     small = {name: array * SMALL for name, array in scene.inputs.items()}
-    outputs = scene.outputs()
     states: dict[str, tuple[str, int | None]] = {}
     for name in scene.point.parts:
-        for output, array in outputs.items():
-            shape = scene.inputs[name].shape
-            if output in [taken for taken, _ in states.values()] or not array.ndim:
-                continue
-            axes = [axis for axis in range(array.ndim) if np.delete(array.shape, axis).tolist() == list(shape)]
-            if array.shape == shape or axes:
-                states[name] = (output, None if array.shape == shape else axes[0])
+        for output, array in scene.outputs().items():
+            axis = dropped(array.shape, small[name].shape)
+            if axis is not None and output not in [taken for taken, _ in states.values()]:
+                states[name] = (output, axis if axis >= 0 else None)
                 break
-    held = [{}] + [
-        {name: np.broadcast_to(np.take(small[name], [0], 0), small[name].shape)}
-        for name in scene.point.parts
-        if name not in states and small[name].ndim > 1
-    ]
-    said = ", ".join(f"{name} equals {output if axis is None else f'the last of {output}'}" for name, (output, axis) in states.items())
-    for fixed in held if states else ():
-        inputs = small | fixed
-        for _ in range(SETTLING):
-            found = run(scene.pair, inputs, scene.upstream)[0]
-            inputs = inputs | {
-                name: found[output] if axis is None else np.take(found[output], -1, axis)
-                for name, (output, axis) in states.items()
-            }
-        which = "".join(f", and {name} is the same at every index of its first axis" for name in fixed)
-        hint = ": an index off by one in time?" if fixed else ": one in the place of the other, as index -1 does at step 0?"
-        yield Condition(f"{said}{which}{hint}", inputs)
+    if not states:
+        return
+    said = ", ".join(
+        f"{name} equals {output if axis is None else f'the last of {output}'}" for name, (output, axis) in states.items()
+    )
+    yield Condition(f"{said}: one in the place of the other, as index -1 does at step 0?", circled(scene, small, states))
+    times = {stage.output_axes[output][axis] for output, axis in states.values() if axis is not None} - {""}
+    held = {
+        name: (place, np.take(small[name], [0], place))
+        for name, shape in scene.pair.shapes.items()
+        for place, one in enumerate(shape.axes)
+        if one.text in times and name in scene.point.parts
+    }
+    if held:
+        fixed = {name: np.repeat(first, small[name].shape[place], place) for name, (place, first) in held.items()}
+        words = f"nothing changes over {' and '.join(sorted(times))}: an index off by one in time?"
+        yield Condition(words, circled(scene, small | fixed, states))
+
+
+def dropped(longer: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
+    """Return the axis without which a shape is another one, -1 where both are the same; None where there is none."""
+    if longer == shape:
+        return -1 if shape else None
+    axes = [axis for axis in range(len(longer)) if longer[:axis] + longer[axis + 1 :] == shape]
+    return axes[0] if axes else None
+
+
+def circled(scene: Scene, inputs: Arrays, states: Mapping[str, tuple[str, int | None]]) -> Arrays:
+    """Return inputs after the states have been fed back until they no longer change."""
+    for _ in range(SETTLING):
+        found = scene.pair.forward({name: array.copy() for name, array in inputs.items()})[0]
+        inputs = inputs | {
+            name: found[output] if axis is None else np.take(found[output], -1, axis)
+            for name, (output, axis) in states.items()
+        }
+    return inputs
 
 
 def left_out(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
     """Say of which input the error falls with the square: what was left out is a small constant beside a variance."""
-    here = {name: error for name, (_, error) in slopes(scene, names).items() if 0 < error < SLIGHT}
-    for changed_name in scene.point.parts if here else ():
-        inputs = scene.inputs | {changed_name: scene.inputs[changed_name] * STRETCH}
+    here = slope_errors(scene, scene.inputs, scene.upstream, names)
+    for stretched in scene.point.parts if here else ():
         try:
-            there = slopes(scene.elsewhere(inputs), list(here))
+            there = [
+                slope_errors(scene, scene.inputs | {stretched: scene.inputs[stretched] * by}, scene.upstream, names)
+                for by in (STRETCH, STRETCH**2)
+            ]
         except Exception:
             continue
-        for name, (_, error) in there.items():
-            fall = here[name] / error if error else 0.0
-            if STRETCH**2 / FALLS <= fall <= STRETCH**2 * FALLS:
-                words = f"an eps left out: the error falls with the square of {changed_name}"
+        for name in here:
+            errors = [here[name], *(one.get(name, 0.0) for one in there)]
+            falls = [before / after if after else 0.0 for before, after in zip(errors[:-1], errors[1:], strict=True)]
+            if falls[0] >= STRETCH**2 / FALLS and STRETCH**2 / FALLS <= falls[1] <= STRETCH**2 * FALLS:
+                words = f"an eps left out: the error falls with the square of {stretched}"
                 yield Guess(name, "eps", words, None, "an eps is left out")

@@ -31,7 +31,7 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
             try:
                 sizes = [shape.sizes(groups | dims) for shape in shapes.values()]
                 if sum(count(size) for size in sizes) <= ENTRIES or first < FIRST:
-                    yield scene.elsewhere(at(scene, groups | dims))
+                    yield scene.at(at(scene, groups | dims))
             except Exception:
                 continue
 

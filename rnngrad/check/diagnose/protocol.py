@@ -31,7 +31,7 @@ def remembering(stage: Stage) -> Iterator[Guess]:
             yield Guess(name, "accumulated", "adding up over calls: each call adds to what the last one left", 0.0)
     if scene.case is None:
         return
-    other = scene.elsewhere(type(scene.case)(seed=scene.case.seed + OTHER_SEED, **scene.case.dims))
+    other = scene.at(type(scene.case)(seed=scene.case.seed + OTHER_SEED, **scene.case.dims))
     for name in stage.views:
         there = other.point.of(name, other.claims.joined)
         if name in other.claims.usable and there.any() and np.array_equal(there, first[name]):
@@ -48,7 +48,12 @@ def nonlinear(stage: Stage) -> Iterator[Guess]:
     """Guess how a gradient fails to be linear in the cotangent."""
     scene = stage.scene
     once, twice = scene.backward(scene.upstream), scene.backward(scaled(scene.upstream, 2.0))
-    wrong = [name for name in stage.views if name in twice and not alike(twice[name], 2 * once[name])]
+    turned = scene.backward(scaled(scene.upstream, -1.0))
+    wrong = [
+        name
+        for name in stage.views
+        if name in twice and not (alike(twice[name], 2 * once[name]) and alike(-turned[name], once[name]))
+    ]
     if not wrong:
         return
     nothing, tiny = scene.backward(scaled(scene.upstream, 0.0)), scene.backward(scaled(scene.upstream, TINY))
@@ -60,17 +65,18 @@ def nonlinear(stage: Stage) -> Iterator[Guess]:
     for name in wrong:
         view = stage.views[name]
         fits = [what for what, views in special.items() if name in views and not views[name].wrong.any()]
-        right = f", and right for a cotangent {fits[0]}" if fits else ""
+        right = f"right for a cotangent {fits[0]}" if fits else ""
         small = tiny[name] / TINY
         left = float(np.abs(small - view.true)[view.known].max()) if view.known.any() else np.inf
-        if alike(twice[name], once[name]):
-            words = f"ignoring its cotangent: it stays the same when that is doubled{right}"
-            yield Guess(name, "cotangent", words, None, "it ignores its cotangent")
-        elif left <= view.slack:
+        if left <= view.slack and view.wrong.any():
             words = "clipping: it is right for small cotangents"
             yield Guess(name, "clipped", words, left / view.size, "it is clipped", likeness(view))
+        elif alike(twice[name], once[name]):
+            words = "ignoring its cotangent: it stays the same when that is doubled"
+            yield Guess(name, "cotangent", words, None, "it ignores its cotangent", right)
         elif nothing[name].any():
-            words = f"a term that does not vanish where the cotangent is zero{right}"
-            yield Guess(name, "affine", words, None, "it does not vanish with the cotangent")
+            words = "a term that does not vanish where the cotangent is zero"
+            yield Guess(name, "affine", words, None, "it does not vanish with the cotangent", right)
         else:
-            yield Guess(name, "nonlinear", f"a backward pass that is not linear in the cotangent{right}", None)
+            words = "a backward pass that is not linear in the cotangent"
+            yield Guess(name, "nonlinear", words, None, "it is not linear in the cotangent", right)

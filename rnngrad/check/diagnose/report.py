@@ -1,12 +1,15 @@
 """From a report with wrong gradients to one that says what they are consistent with; it changes no verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 import numpy as np
 
-from rnngrad.check.diagnose.conditions import changed, dim_conditions, value_conditions
+from rnngrad.check.diagnose.conditions import changed, dim_conditions, left_out, value_conditions
+from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
+from rnngrad.check.diagnose.protocol import remembering
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, tried
 from rnngrad.check.diagnose.stage import Guess, Stage
@@ -17,6 +20,10 @@ from rnngrad.result import Diagnosis, GradientResult, Report, Verdict
 
 __all__ = ["diagnosed"]
 
+Search = Callable[[Stage, Sequence[str], Mapping[str, Guess]], Iterator[Guess]]
+
+VAGUE = ("recurrence", "part", "nonlinear")  # kinds that tell where an error is and not what, where nothing is left over
+RUNS = 3000  # of backward, at most; most diagnoses take some hundred
 NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
 
 
@@ -28,7 +35,7 @@ def diagnosed(report: Report, scene: Scene) -> Report:
         if gradient.verdict is Verdict.FAIL and all(finding.kind in NUMBERS for finding in gradient.findings)
     ]
     try:
-        found = diagnoses(scene, wrong) if wrong else {}
+        found = diagnoses(replace(scene, budget=[RUNS]), wrong) if wrong else {}
     except Exception:  # a diagnosis that cannot be made is not worth a report
         return report
     gradients = (
@@ -40,22 +47,56 @@ def diagnosed(report: Report, scene: Scene) -> Report:
 
 def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[Diagnosis]]:
     """Return the diagnoses of each wrong gradient, the best first."""
-    names = [gradient.name for gradient in wrong]
-    here, beside = stages(scene, {gradient.name: marked(gradient) for gradient in wrong})
+    marks = {gradient.name: marked(gradient) for gradient in wrong}
+    here = stage_at(scene, list(marks), {}, marks)
     if here is None:
         return {}
-    shaped = [name for name in names if name not in scene.claims.usable]
-    numbers = [name for name in names if name not in shaped]
-    guesses = explain(limited(here, shaped), beside, OF_SHAPE) | explained(limited(here, numbers), beside)
-    base = (here if beside is None else beside).scene
-    more = [*tried(carriers, limited(here if beside is None else beside, numbers)), *dim_conditions(base, names)]
-    left = [name for name in numbers if name not in guesses]
-    values: dict[str, Guess] = {}
-    for guess in value_conditions(base, left) if left else ():
-        values.setdefault(guess.gradient, guess)
-    spoken = said(scene, [*guesses.values(), *values.values(), *more])
-    unexplained = {name for name in left if name not in values and name in here.views}
-    return {name: [pattern(here, name)] * (name in unexplained) + spoken.get(name, []) for name in names}
+    numbers = [name for name in marks if name in scene.claims.usable]
+    kept = {guess.gradient: guess for guess in tried(remembering, limited(here, numbers))}  # before anything else runs
+    here, beside = both(here, list(marks))
+    shaped = [name for name in marks if name not in numbers]
+    others = [name for name in numbers if name not in kept]
+    base = here if beside is None else beside
+    guesses = kept | explain(limited(here, shaped), beside, OF_SHAPE) | explained(limited(here, others), beside)
+    vague = [name for name, guess in guesses.items() if guess.residual is None and guess.kind in VAGUE]
+    steady = [name for name in (*shaped, *others) if name not in guesses or guesses[name].kind != "cotangent"]
+    extra = [
+        *(attempted(values, base, vague, guesses) if vague else ()),
+        *tried(carriers, limited(base, others)),
+        *attempted(sizes, base, steady, guesses),
+    ]
+    spoken = said(scene, [*guesses.values(), *extra])
+    unexplained = {name for name in others if name not in guesses and name in here.views}
+    return {name: [pattern(here, name)] * (name in unexplained) + spoken.get(name, []) for name in marks}
+
+
+def both(here: Stage, names: Sequence[str]) -> tuple[Stage, Stage | None]:
+    """Return a stage, and one at the first neighbour where one of the gradients is wrong too; both know their axes."""
+    near = list(islice(neighbours(here.scene), 1))
+    axes = output_axes(near[0] if near else here.scene)
+    others = chain(near, islice(neighbours(here.scene), 1, None))
+    found = (there for other in others if (there := wrong_at(other, names, axes)) is not None)
+    return replace(here, output_axes=axes), next(found, None)
+
+
+def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say of which gradients an eps is left out."""
+    yield from left_out(stage.scene, names)
+
+
+def sizes(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say for which sizes of the dims gradients are right."""
+    yield from dim_conditions(stage.scene, names)
+
+
+def values(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say for which values of the inputs gradients are right."""
+    yield from value_conditions(stage, names)
+
+
+def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
+    """Return what a search finds up to where an experiment raises."""
+    return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
 def stages(scene: Scene, marks: Mapping[str, Sequence[int]]) -> tuple[Stage | None, Stage | None]:
@@ -71,14 +112,20 @@ def stages(scene: Scene, marks: Mapping[str, Sequence[int]]) -> tuple[Stage | No
 
 
 def explained(here: Stage, beside: Stage | None) -> dict[str, Guess]:
-    """Return the best guess for each gradient: one that holds in both cases, else where a dim is 1, else in one case."""
+    """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
+    base = here if beside is None else beside
     guesses = explain(here, beside)
-    if len(guesses) < len(here.views):
-        guesses = at_one(here if beside is None else beside, [name for name in here.views if name not in guesses]) | guesses
-    for stage in (here, beside):
-        if stage is not None and len(guesses) < len(here.views):
-            guesses = {name: guess for name, guess in explain(stage, None).items() if name in here.views} | guesses
-    return guesses
+    for more in SEARCHES:
+        left = [name for name in here.views if name not in guesses]
+        for guess in attempted(more, base, left, guesses) if left else ():
+            guesses.setdefault(guess.gradient, guess)
+    left = [name for name in here.views if name not in guesses]
+    return explain(limited(here, left), None) | guesses
+
+
+def alone(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Explain gradients in one case."""
+    yield from explain(limited(stage, names), None).values()
 
 
 def marked(gradient: GradientResult) -> list[int]:
@@ -95,19 +142,19 @@ def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]
     return stage if stage is not None and stage.views else None
 
 
-def at_one(base: Stage, names: Sequence[str]) -> dict[str, Guess]:
+def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
     """Explain gradients at cases where one dim is 1, such as a single step in time."""
-    found: dict[str, Guess] = {}
     scene = base.scene
     for dim, size in scene.dims.items():
         if scene.case is None or size < 2 or not any(dim in axes for axes in base.output_axes.values()):
             continue
         try:
-            there = wrong_at(scene.elsewhere(changed(scene.case, **{dim: 1})), names, base.output_axes)
+            there = wrong_at(scene.at(changed(scene.case, **{dim: 1})), names, base.output_axes)
         except Exception:
             continue
-        if there is not None:
-            for name, guess in explain(there, None, IN_PART).items():
-                words = f"{guess.words}, seen at {dim} = 1"
-                found.setdefault(name, replace(guess, words=words))
-    return found
+        telling = [name for name, view in there.views.items() if view.largest > view.slack] if there else []
+        for guess in explain(limited(there, telling), None, IN_PART).values() if there else ():
+            yield replace(guess, words=f"{guess.words}, seen at {dim} = 1")
+
+
+SEARCHES: tuple[Search, ...] = (following, eps, at_one, alone, values)

@@ -5,7 +5,7 @@ cannot be made, not that anything is wrong.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,19 @@ class Scene:
     claims: Claims
     upstream: Arrays
     elsewhere: Callable[[Case | Mapping[str, Any]], "Scene"]
+    budget: list[int] = field(default_factory=list)  # runs that are left, for this and all other points together
+
+    def at(self, given: Case | Mapping[str, Any]) -> "Scene":
+        """Return the same pair at another point, on the same budget."""
+        return replace(self.elsewhere(given), budget=self.budget)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]) -> tuple[Arrays, Any, Arrays]:
+        """Run forward and backward as `run` does; raise RuntimeError where the budget is spent."""
+        if self.budget:
+            self.budget[0] -= 1
+            if self.budget[0] < 0:
+                raise RuntimeError("the budget of this diagnosis is spent")
+        return run(self.pair, inputs, cotangents)
 
     @property
     def inputs(self) -> Arrays:
@@ -49,7 +62,7 @@ class Scene:
 
     def backward(self, cotangents: Arrays) -> Arrays:
         """Return the gradients that backward claims for other cotangents, those that are arrays of the right shape."""
-        raw = run(self.pair, self.inputs, cotangents)[2]
+        raw = self.run(self.inputs, cotangents)[2]
         return {
             name: array
             for name, array in raw.items()
@@ -57,12 +70,15 @@ class Scene:
         }
 
     def cached(self) -> Arrays:
-        """Return outputs and what else forward has left in its cache, by name or by place."""
+        """Return inputs, outputs and what else forward has left in its cache, each once, by name or by place."""
         returned = self.pair.forward({name: array.copy() for name, array in self.inputs.items()})
-        found = dict(self.outputs())
+        found = {name: array for name, array in (self.inputs | self.outputs()).items() if array.dtype.kind == "f"}
+        seen = {array.tobytes() for array in found.values()}
         for path, leaf in leaves(returned[1]):
-            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
-                found[".".join(("cache", *path))] = leaf
+            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and leaf.tobytes() not in seen:
+                called = path[-1] if path[-1:] and path[-1].isidentifier() else f"cache[{']['.join(path)}]"
+                found[called if called not in found else ".".join(("cache", *path))] = leaf
+                seen.add(leaf.tobytes())
         return found
 
     def only(self, output: str, index: Any = ...) -> Arrays:

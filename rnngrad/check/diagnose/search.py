@@ -11,18 +11,17 @@ import numpy as np
 
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, part
-from rnngrad.check.diagnose.protocol import nonlinear, remembering
+from rnngrad.check.diagnose.protocol import nonlinear
 from rnngrad.check.diagnose.shapes import reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
 from rnngrad.check.diagnose.steps import recurrence, unused
 from rnngrad.check.diagnose.upstream import corrected, ignored
-from rnngrad.check.diagnose.whole import added, clipped, factor, multiple, rounded, zero
+from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, zero
 
 __all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "tried"]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
-    remembering,
     zero,
     nonlinear,
     factor,
@@ -40,6 +39,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     permuted,
     multiple,
     added,
+    added_cotangent,
     missing_term,
     located,
 )
@@ -77,10 +77,13 @@ def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYP
         for stage, other in stages:
             if not open_names & set(stage.views):
                 continue
-            guesses = tried(hypothesis, stage)
-            there = [same(guess) for guess in tried(hypothesis, other)] if other is not None and guesses else []
+            there = [] if other is None else tried(hypothesis, other)
+            if other is not None:
+                stage = replace(stage, wanted=frozenset(guess.words for guess in there))
+            guesses = tried(hypothesis, stage) if there or other is None else []
+            agreed = set(map(same, there))
             for guess in guesses:
-                if other is None or same(guess) in there:
+                if other is None or same(guess) in agreed:
                     explained.setdefault(key(guess), {}).setdefault(guess.gradient, guess)
                     open_names.discard(guess.gradient)
     best: dict[str, Guess] = {}

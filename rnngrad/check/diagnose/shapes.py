@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.check.diagnose.scene import run
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
@@ -17,7 +16,7 @@ __all__ = ["reshaped"]
 def reshaped(stage: Stage) -> Iterator[Guess]:
     """Guess how a gradient of another shape than its input is related to the true one."""
     scene = stage.scene
-    raw = run(scene.pair, scene.inputs, scene.upstream)[2]
+    raw = scene.run(scene.inputs, scene.upstream)[2]
     for name, view in stage.views.items():
         claimed = raw.get(name)
         if claimed is None or claimed.shape == view.true.shape or claimed.dtype.kind not in "fiu":

@@ -25,7 +25,7 @@ def missing_term(stage: Stage) -> Iterator[Guess]:
             continue
         arrays = {
             called: array
-            for called, array in (stage.scene.inputs | stage.cached).items()
+            for called, array in stage.cached.items()
             if array.shape == view.true.shape and array.dtype.kind == "f"
         }
         for axis in range(view.true.ndim):

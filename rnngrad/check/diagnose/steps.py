@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.diagnose.partly import place
-from rnngrad.check.diagnose.scene import Scene, run
+from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
@@ -46,7 +46,7 @@ def sliced(stage: Stage) -> Iterator[tuple[Sliced, int]]:
                 found = []
                 for index in range(size):
                     alone = stage.scene.only(output, (slice(None),) * axis + (index,))
-                    found.append(stage.seen(stage.scene.backward(alone), alone))
+                    found.append(stage.seen(stage.claimed(output, alone[output]), alone))
                 yield Sliced(output, dim, found), axis
 
 
@@ -142,4 +142,4 @@ def touched(scene: Scene, name: str, axis: int, index: int) -> dict[str, NDArray
     """Return the outputs with an input changed at one index along an axis."""
     inputs = {key: array.copy() for key, array in scene.inputs.items()}
     np.moveaxis(inputs[name], axis, 0)[index] += MOVED * (1 + np.abs(inputs[name]).max())
-    return run(scene.pair, inputs, scene.upstream)[0]
+    return scene.run(inputs, scene.upstream)[0]

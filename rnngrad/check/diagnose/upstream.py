@@ -47,11 +47,12 @@ def corrected(stage: Stage) -> Iterator[Guess]:
         for output, views in stage.by_output.items():
             wrong = {name: view for name, view in views.items() if view.wrong.any()}
             v = scene.upstream[output]
+            wrong = {name: view for name, view in wrong.items() if (np.abs(view.true[view.wrong]) > view.slack).any()}
             for words, change in corrections(stage.cached, v.shape) if wrong else ():
                 other = change(v)
-                if not np.isfinite(other).all():
+                if not np.isfinite(other).all() or not stage.wants(words):
                     continue
-                claims = scene.backward(scene.only(output) | {output: other})
+                claims = stage.claimed(output, other)
                 for name, view in wrong.items():
                     if name not in claims:
                         continue

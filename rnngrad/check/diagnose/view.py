@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,21 +32,26 @@ class View:
     axes: tuple[str, ...]
     blocks: tuple[int, ...]
 
-    @property
+    @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Return the entries that are known."""
         return np.asarray(np.isfinite(self.true))
 
-    @property
+    @cached_property
     def wrong(self) -> NDArray[np.bool_]:
         """Return the entries that are known to be wrong."""
         with np.errstate(invalid="ignore"):
             return np.asarray(np.abs(self.claimed - self.true) > self.slack)
 
-    @property
+    @cached_property
     def size(self) -> float:
         """Return the largest of all entries."""
-        return largest(self.claimed, self.true)
+        return max(largest(self.claimed), self.largest)
+
+    @cached_property
+    def largest(self) -> float:
+        """Return the largest entry of the true gradient."""
+        return largest(self.true)
 
     def misfit(self, predicted: NDArray[Any], among: NDArray[np.bool_] | None = None, *, ratio: float = 1.0) -> float:
         """Return by how much a prediction misses the claim, relative to the largest entry; inf where beyond the bars.
@@ -57,8 +63,7 @@ class View:
         if not some.any():
             return np.inf
         apart = float(np.abs(predicted - self.claimed)[some].max())
-        true = largest(self.true)
-        scale = max(1.0, ratio, largest(predicted) / true if true else 1.0)
+        scale = max(1.0, ratio, largest(predicted) / self.largest if self.largest else 1.0)
         return apart / (self.size or 1.0) if apart <= self.slack * scale else np.inf
 
 
@@ -72,9 +77,9 @@ def likeness(view: View) -> str:
     return f"cosine {product / sizes[0] / sizes[1]:.4f}, norm ratio {sizes[0] / sizes[1]:.4g}"
 
 
-def largest(*arrays: NDArray[Any]) -> float:
-    """Return the size of the largest finite entry of some arrays."""
-    return max(float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array))) for array in arrays)
+def largest(array: NDArray[Any]) -> float:
+    """Return the size of the largest finite entry of an array."""
+    return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
 
 
 def view_of(

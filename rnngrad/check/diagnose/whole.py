@@ -10,7 +10,7 @@ from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
-__all__ = ["added", "clipped", "factor", "multiple", "named_multiple", "rounded", "zero"]
+__all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "zero"]
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
 DECIMALS = range(1, 13)
@@ -101,7 +101,7 @@ def added(stage: Stage) -> Iterator[Guess]:
     for name, view in stage.views.items():
         error = view.claimed - view.true
         terms = {"a constant": np.ones_like(view.true)} | {
-            called: array for called, array in (stage.scene.inputs | stage.cached).items() if array.shape == error.shape
+            called: array for called, array in stage.cached.items() if array.shape == error.shape
         }
         for called, term in terms.items():
             some = view.known & np.isfinite(term)
@@ -111,3 +111,25 @@ def added(stage: Stage) -> Iterator[Guess]:
             if by and some.sum() >= stage.least(3) and np.isfinite(left):
                 what = called if called == "a constant" else f"a multiple of {called}"
                 yield Guess(name, "added", f"the true gradient with {what} added to it", left, f"{what} is added")
+
+
+def added_cotangent(stage: Stage) -> Iterator[Guess]:
+    """Guess that a direct path is missing or wrong: that multiples of a cotangent, times arrays at hand, are added."""
+    for name, view in stage.views.items():
+        arrays = {called: a for called, a in stage.cached.items() if a.shape == view.true.shape}
+        terms = {}
+        for output, v in stage.scene.upstream.items():
+            if v.shape == view.true.shape:
+                terms[f"the cotangent of {output}"] = v
+                terms |= {f"the cotangent of {output} times {called}": v * a for called, a in arrays.items()}
+        some = view.known
+        if not terms or some.sum() < 2 * len(terms):
+            continue
+        columns = np.stack([term[some] for term in terms.values()], axis=-1)
+        by = np.linalg.lstsq(columns, (view.claimed - view.true)[some], rcond=None)[0]
+        whole = np.round(by)
+        left = view.misfit(view.true + sum(n * term for n, term in zip(whole, terms.values(), strict=True)))
+        if np.isfinite(left) and whole.any():
+            parts = [f"{n:+.0f} times {term}" for n, term in zip(whole, terms, strict=True) if n]
+            words = f"the true gradient with {' and '.join(parts)} added to it: a direct path is missing or wrong?"
+            yield Guess(name, "path", words, left, "a direct path is missing or wrong")
