@@ -57,7 +57,7 @@ MUTANTS = [
     mutant("dx_off_by_a_percent", "x", "1.01 times the true gradient", x=lambda q: 1.01 * q.da @ q.w_in.T),
     mutant("dx_sign", "x", "with its sign turned", x=lambda q: -q.da @ q.w_in.T),
     mutant("dw_diagonal_zero", "w", "on the diagonal, where it is zero", w=lambda q: at(q.x_in.T @ q.da, np.eye(*q.w_in.shape, dtype=bool) & (q.w_in.shape[0] == q.w_in.shape[1]), lambda d: 0 * d)),
-    mutant("dw_upper_half", "w", "but in some entries, where it is zero", w=lambda q: np.triu(q.x_in.T @ q.da)),
+    mutant("dw_upper_half", "w", "below the diagonal, where it is zero", w=lambda q: np.triu(q.x_in.T @ q.da)),
     mutant("dw_norm_capped", "w", "clipping", w=lambda q: (lambda dw: dw * min(1.0, 0.1 / np.linalg.norm(dw)))(q.x_in.T @ q.da)),
     mutant("cotangent_of_ones", ALL, "right for a cotangent of ones", da=lambda q: np.ones_like(q.dy)),
     mutant("cotangent_squared", ALL, "not linear in the cotangent", da=lambda q: q.dy * abs(q.dy)),
@@ -67,6 +67,6 @@ MUTANTS = [
     layer("mask_missing", ALL, "the derivative of relu at y missing", da=lambda q: q.dy),
     layer("mask_of_the_cotangent", ALL, "not linear in the cotangent", da=lambda q: q.dy * (q.dy > 0)),
     layer("mask_turned", ALL, "", da=lambda q: q.dy * (q.a <= 0)),
-    layer("mask_as_a_factor", ALL, "y in the place of the derivative of relu", da=lambda q: q.dy * np.where(q.a > 0, q.a, 0)),
+    layer("mask_as_a_factor", ALL, "a factor of a too many", da=lambda q: q.dy * np.where(q.a > 0, q.a, 0)),
     layer("mask_leaks", ALL, "relu at y missing, or wrong where that is 0", da=lambda q: q.dy * np.where(q.a > 0, 1, 0.01)),
 ]

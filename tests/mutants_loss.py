@@ -63,7 +63,7 @@ MUTANTS = [
     mutant("targets_forgotten", "logits", "a multiple of targets added", apart=lambda q: q.p * q.mass),
     mutant("probabilities_forgotten", "logits", "a missing term", apart=lambda q: -q.targets_in),
     mutant("targets_taken_for_one_hot", "logits", "along k a multiple of", apart=lambda q: q.p - q.targets_in),
-    mutant("cotangent_ignored", "logits", "ignoring its cotangent: it stays the same when that is doubled, and right for a cotangent of ones", logits=lambda q: q.apart / len(q.p)),
+    mutant("cotangent_ignored", "logits", "it stays the same when that is doubled (right for a cotangent of ones", logits=lambda q: q.apart / len(q.p)),
     mutant("gradient_of_the_likelihood", "logits", "", apart=lambda q: q.p * (q.p * q.mass - q.targets_in)),
     mutant("softmax_over_the_examples", "logits", "", apart=lambda q: softmax(q.logits_in, axis=0) * q.mass - q.targets_in),
     mutant("transposed", "logits", "the transpose of the true gradient", logits=lambda q: fitting(lambda: (q.dloss * q.apart / len(q.p)).T, q.dloss * q.apart / len(q.p))),

@@ -61,7 +61,7 @@ MUTANTS = [
     ),
     mutant("derivative_at_s_prev", STATE, "s_prev equals s_next: one in the place of the other", da=lambda q: (1 - q.h**2) * q.ds),
     mutant("derivative_of_the_sigmoid", STATE, "s_next(1 - s_next) in the place of the derivative of tanh", da=lambda q: q.s * (1 - q.s) * q.ds),
-    mutant("derivative_times_tanh", STATE, "the derivative of tanh at s_next times s_next", da=lambda q: (1 - q.s**2) * q.s * q.ds),
+    mutant("derivative_times_tanh", STATE, "a factor of s_next too many", da=lambda q: (1 - q.s**2) * q.s * q.ds),
     mutant("derivative_plus_eps", STATE, "cosine 1.0000, norm ratio 1", da=lambda q: (1 - q.s**2 + 1e-7) * q.ds),
     # the wrong matrix, the wrong way round
     mutant("s_prev_W_not_transposed", "s_prev", "right while W is symmetric", s_prev=lambda q: q.W_in @ q.da),
@@ -70,7 +70,7 @@ MUTANTS = [
     mutant("x_t_U_not_transposed", "x_t", "right while U is symmetric", x_t=lambda q: fitting(lambda: q.U_in @ q.da, q.U_in.T @ q.da)),
     mutant("x_t_without_the_derivative", "x_t", "the derivative of tanh at s_next missing", x_t=lambda q: q.U_in.T @ q.ds),
     mutant("dW_transposed", "W", "the transpose of the true gradient", W=lambda q: q.h @ q.da.T),
-    mutant("dW_from_s_next", "W", "in the place of", W=lambda q: q.da @ q.s.T),
+    mutant("dW_from_s_next", "W", "s_next in the place of s_prev", W=lambda q: q.da @ q.s.T),
     mutant("dW_from_x_t", "W", "the true gradient of U", W=lambda q: fitting(lambda: q.da @ q.x.T, q.da @ q.h.T)),
     mutant("dU_from_s_prev", "U", "the true gradient of W", U=lambda q: fitting(lambda: q.da @ q.h.T, q.da @ q.x.T)),
     mutant("dU_transposed", "U", "the transpose of the true gradient", U=lambda q: fitting(lambda: q.x @ q.da.T, q.da @ q.x.T)),
@@ -107,7 +107,7 @@ MUTANTS = [
     mutant("softmax_as_cross_entropy", ALL, "a term that does not vanish where the cotangent is zero", dz=lambda q: q.p - q.dout_pred),
     mutant("softmax_mean_over_the_examples", ALL, "the mean in the Jacobian of the softmax out_pred taken over axis 1", dz=lambda q: q.p * (q.dout_pred - (q.dout_pred * q.p).sum(axis=1, keepdims=True))),
     mutant("softmax_over_the_examples", ALL, "seen at N = 1", p=lambda q: softmax((q.V_in @ q.s + q.by_in).T).T),
-    mutant("dV_from_s_prev", "V", "s_prev equals s_next: one in the place of the other", V=lambda q: q.dz @ q.h.T),
+    mutant("dV_from_s_prev", "V", "s_prev in the place of s_next", V=lambda q: q.dz @ q.h.T),
     mutant("dV_last_row_zero", "V", "at the last index along k, where it is zero", V=lambda q: at(q.dz @ q.s.T, (-1,), lambda row: 0 * row)),
     mutant("dby_averaged", "by", "1/N of the true gradient", by=lambda q: q.dz.mean(axis=1, keepdims=True)),
     mutant("dby_off_by_a_class", "by", "rolled on by one along k", by=lambda q: np.roll(q.dz.sum(axis=1, keepdims=True), 1, axis=0)),
@@ -115,7 +115,7 @@ MUTANTS = [
     mutant("cotangent_of_the_state_ignored", STATE, "right for a cotangent of ones", ds=lambda q: np.ones_like(q.s) + q.V_in.T @ q.dz),
     mutant("cotangent_of_the_prediction_ignored", ALL, "cotangent", dz=lambda q: q.p * (1 - q.p.sum(axis=0))),
     mutant("cotangent_clipped", STATE, "clipping: it is right for small cotangents", ds=lambda q: np.clip(q.ds_next, -1, 1) + q.V_in.T @ q.dz),
-    mutant("gradient_clipped", "W", "clipping: it is right for small cotangents", W=lambda q: np.clip(q.da @ q.h.T, -0.5, 0.5)),
+    mutant("gradient_clipped", "W", "clipped to ±0.5", W=lambda q: np.clip(q.da @ q.h.T, -0.5, 0.5)),
     # size and sign
     mutant("dU_sign", "U", "with its sign turned", U=lambda q: -q.da @ q.x.T),
     mutant("dx_t_doubled", "x_t", "2 times the true gradient", x_t=lambda q: 2 * q.U_in.T @ q.da),
@@ -134,5 +134,5 @@ MUTANTS = [
     mutant("dx_t_nan_in_an_entry", "x_t", "returned nan", x_t=lambda q: at(q.U_in.T @ q.da, (0, 0), lambda _: np.nan)),
     mutant("dW_missing", "W", "returned no gradient for W", True, found=lambda q: {name: getattr(q, name) for name in ALL if name != "W"}),
     # state kept between calls
-    mutant("da_stale", STATE, "ignoring its cotangent", da=Stale(RULES["da"])),
+    mutant("da_stale", STATE, "ignoring its cotangent|stale", da=Stale(RULES["da"])),
 ]

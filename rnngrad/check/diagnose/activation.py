@@ -50,7 +50,6 @@ ACTIVATIONS = (
         lambda x: np.maximum(x, 0.0),
         lambda y: y,
     ),
-    Activation("exp", lambda y: bool((y > 0).all()), lambda y: y, np.exp, np.log),
     Activation("softplus", lambda y: bool((y > 0).all()), lambda y: -np.expm1(-y), lambda x: np.logaddexp(0, x), lambda y: y),
 )
 
@@ -64,7 +63,6 @@ WRONG: dict[str, Callable[[Activation, Array], Array]] = {
     "{y} in the place of the derivative of {f}": lambda _, y: y,
     "1 - {y}² in the place of the derivative of {f}": lambda _, y: 1 - y**2,
     "{y}(1 - {y}) in the place of the derivative of {f}": lambda _, y: y * (1 - y),
-    "the derivative of {f} at {y} times {y}": lambda f, y: f.slope(y) * y,
     "the derivative of {f} at {y} with its sign turned": lambda f, y: -f.slope(y),
     "the inverse of the derivative of {f} at {y}": lambda f, y: 1 / f.slope(y),
 }
@@ -78,6 +76,10 @@ def factors(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
         yield f"a factor of 1 - {called} missing", 1 - y
         yield f"{called} in the place of 1 - {called}", (1 - y) / y
         yield f"1 - {called} in the place of {called}", y / (1 - y)
+
+
+def exchanged(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that put one array in the place of another, in words."""
     for (one, y), (other, z) in permutations(arrays.items(), 2):
         yield f"a factor of {one} in the place of {other}", z / y
 
@@ -136,14 +138,16 @@ def corrections(arrays: dict[str, Array], shape: tuple[int, ...]) -> Iterator[tu
     own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, shape)) is not None}
     for called, y in own.items():
         yield from over_axis(called, y)
-        yield from map(multiplied, elementwise(called, y))
     yield from map(multiplied, factors(own))
+    for called, y in own.items():
+        yield from map(multiplied, elementwise(called, y))
     for called, x in own.items():
         for activation in ACTIVATIONS[:2]:
             y = activation.value(x)
             if not any(np.array_equal(y, other) for other in own.values()):
                 found = elementwise(f"{activation.name}({called})", y)
                 yield from map(multiplied, (one for one in found if f" {activation.name}" in one[0]))
+    yield from map(multiplied, exchanged(own))
 
 
 def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:

@@ -23,13 +23,13 @@ __all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "tried"]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
     zero,
+    clipped,
     nonlinear,
     factor,
     transposed,
     within_axis,
     of_another,
     reduced,
-    clipped,
     rounded,
     ignored,
     part,

@@ -85,16 +85,25 @@ class Stage:
         return found
 
     def claimed(self, output: str, cotangent: NDArray[Any]) -> Arrays:
-        """Return what backward claims for a cotangent of one output, those of the others being zero.
+        """Return what backward claims for a cotangent of one output, those of the others being zero."""
+        return {name: claims[0] for name, claims in self.claimed_each(output, cotangent[None]).items()}
+
+    def claimed_each(self, output: str, cotangents: NDArray[Any]) -> Arrays:
+        """Return what backward claims for each of some cotangents of one output, those of the others being zero.
 
         Backward is linear: where the output is small, what it claims for each entry of the cotangent tells all.
         """
-        if cotangent.size > UNITS or cotangent.dtype.kind != "f":
-            return self.scene.backward(self.scene.only(output) | {output: cotangent})
-        units: dict[str, NDArray[Any]] = self.once(("units", output), lambda: self.units(output))
-        return {name: np.tensordot(cotangent.ravel(), unit, 1) for name, unit in units.items()}
+        if cotangents[0].size > UNITS or cotangents.dtype.kind != "f":
+            found = [self.scene.backward(self.scene.only(output) | {output: one}) for one in cotangents]
+            return {name: np.stack([claims[name] for claims in found]) for name in found[0]}
+        units: Arrays = self.once(("units", output), lambda: self.units(output))
+        rows = cotangents.reshape(len(cotangents), -1)
+        return {
+            name: (rows @ unit.reshape(rows.shape[1], -1)).reshape(len(rows), *unit.shape[1:])
+            for name, unit in units.items()
+        }
 
-    def units(self, output: str) -> dict[str, NDArray[Any]]:
+    def units(self, output: str) -> Arrays:
         """Return what backward claims for each entry of the cotangent of one output."""
         nothing = {name: np.zeros_like(array) for name, array in self.scene.upstream.items()}
         found = []

@@ -1,12 +1,12 @@
 """What a gradient makes of each cotangent: nothing, the right thing, or the right thing for another cotangent."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from rnngrad.check.diagnose.activation import corrections
 from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.view import View
 from rnngrad.check.diagnose.words import listed
 
 __all__ = ["carriers", "corrected", "ignored"]
@@ -42,24 +42,27 @@ def carriers(stage: Stage) -> Iterator[Guess]:
 
 def corrected(stage: Stage) -> Iterator[Guess]:
     """Guess that backward would be right for another cotangent of one output, such as v f'(x) in the place of v."""
-    scene = stage.scene
-    with np.errstate(all="ignore"):
-        for output, views in stage.by_output.items():
-            wrong = {name: view for name, view in views.items() if view.wrong.any()}
-            v = scene.upstream[output]
-            wrong = {name: view for name, view in wrong.items() if (np.abs(view.true[view.wrong]) > view.slack).any()}
-            for words, change in corrections(stage.cached, v.shape) if wrong else ():
-                other = change(v)
-                if not np.isfinite(other).all() or not stage.wants(words):
-                    continue
-                claims = stage.claimed(output, other)
-                for name, view in wrong.items():
-                    if name not in claims:
-                        continue
-                    ratio = float(np.abs(other).max()) / float(np.abs(v).max())
-                    left = replace(view, claimed=claims[name]).misfit(view.true, view.wrong, ratio=ratio)
-                    if np.isfinite(left):
-                        yield Guess(name, "derivative", words, left, brief(words))
+    for output, views in stage.by_output.items():
+        wrong = {name: view for name, view in views.items() if telling(view)}
+        v = stage.scene.upstream[output]
+        found = [(words, change(v)) for words, change in corrections(stage.cached, v.shape)] if wrong else []
+        found = [(words, other) for words, other in found if stage.wants(words) and np.isfinite(other).all()]
+        if not found:
+            continue
+        others = np.stack([other for _, other in found])
+        ratios = np.abs(others).reshape(len(found), -1).max(axis=1) / np.abs(v).max()
+        claims = stage.claimed_each(output, others)
+        for name in (name for name in wrong if name in claims):
+            view = wrong[name]
+            apart = np.abs(claims[name] - view.true)[:, view.wrong].max(axis=1)
+            for place in np.flatnonzero(apart <= view.slack * np.fmax(1.0, ratios)):
+                words = found[place][0]
+                yield Guess(name, "derivative", words, float(apart[place]) / view.size, brief(words))
+
+
+def telling(view: View) -> bool:
+    """Tell whether a gradient is wrong where it should not be zero: any cotangent of zeros would explain the rest."""
+    return bool((np.abs(view.true[view.wrong]) > view.slack).any())
 
 
 def brief(words: str) -> str:
