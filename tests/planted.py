@@ -2,8 +2,8 @@
 
 A family is a forward pass with a backward pass written as rules, one for each quantity, computed in the order of the
 table: those of ``step`` once for each step in time, from the last to the first, those of ``rules`` before and those of
-``after`` when all steps are done. A mutant replaces a rule; it names the gradients that come out wrong, and words that a
-diagnosis, or a finding, of each of them must hold.
+``after`` when all steps are done. A mutant replaces a rule; it names the gradients that come out wrong, and the words
+that a diagnosis, or a finding, of each of them must hold: one of several, divided by "|".
 """
 
 from collections import defaultdict
@@ -25,8 +25,8 @@ class Family:
     """A forward pass, its declaration, and the rules of its backward pass.
 
     ``forward`` returns its outputs and, last, a dict of what backward needs beside the inputs. The rules see that, the
-    cotangents as ``d`` + output, the inputs as name + ``_in``, the gradients, which start as zeros, and what is ``carried``
-    from step to step, which starts as zeros like an input.
+    cotangents as ``d`` + output, the inputs as name + ``_in``, the gradients, which start as zeros, and what is
+    ``carried`` from step to step, which starts as zeros like an input.
     """
 
     name: str
@@ -53,7 +53,9 @@ class Family:
         def remembering(*arguments: Any) -> Any:
             *outputs, kept = self.forward(*arguments)
             names = leaf_names([path for path, _ in leaves(self.inputs)])
-            given = dict(zip(names, (leaf for _, leaf in leaves(dict(zip(self.inputs, arguments, strict=True)))), strict=True))
+            given = dict(
+                zip(names, (leaf for _, leaf in leaves(dict(zip(self.inputs, arguments, strict=True)))), strict=True)
+            )
             return *outputs, (given, kept)
 
         def backward(*arguments: Any) -> Any:

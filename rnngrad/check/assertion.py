@@ -28,7 +28,7 @@ def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
 
 
 def settle(found: Examined, seed: int) -> None:
-    """Count a report, and raise GradientMismatch where it has a wrong gradient; its diagnosis is made when asked for."""
+    """Count a report, and raise GradientMismatch where it has a wrong gradient; the diagnosis waits for a reader."""
     count(found.report)
     failed = [gradient.name for gradient in found.report.gradients if gradient.verdict is Verdict.FAIL]
     if failed:

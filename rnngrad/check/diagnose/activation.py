@@ -4,9 +4,9 @@ Backward is linear in its cotangent v: where it multiplies by w what it should m
 v f'(x) / w. All of it is known from the activation y = f(x), which is an output or lies in the cache.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,9 @@ ACTIVATIONS = (
         lambda x: np.maximum(x, 0.0),
         lambda y: y,
     ),
-    Activation("softplus", lambda y: bool((y > 0).all()), lambda y: -np.expm1(-y), lambda x: np.logaddexp(0, x), lambda y: y),
+    Activation(
+        "softplus", lambda y: bool((y > 0).all()), lambda y: -np.expm1(-y), lambda x: np.logaddexp(0, x), lambda y: y
+    ),
 )
 
 # What stands in the place of the derivative, from the activation and its value.
@@ -84,81 +86,38 @@ def exchanged(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
         yield f"a factor of {one} in the place of {other}", z / y
 
 
-def elementwise(called: str, y: Array) -> Iterator[tuple[str, Array]]:
+def derivatives(called: str, y: Array, among: Sequence[Activation]) -> Iterator[tuple[str, Array]]:
     """Yield each factor that corrects a wrong derivative at the activations y, in words."""
-    for activation in ACTIVATIONS:
-        if not activation.takes(y):
-            continue
-        right = activation.slope(y)
-        for words, wrong in WRONG.items():
-            instead = wrong(activation, y)
-            factor = np.where(right == 0, 0.0, right / np.where(right == 0, 1.0, instead))
-            if np.isfinite(factor).all() and not np.array_equal(factor, np.ones_like(factor)):
-                yield words.format(f=activation.name, y=called, zero=", or wrong where that is 0" if (right == 0).any() else ""), factor
+    for activation in among:
+        if activation.takes(y):
+            right = activation.slope(y)
+            zero = ", or wrong where that is 0" if (right == 0).any() else ""
+            for words, wrong in WRONG.items():
+                instead = np.where(right == 0, 1.0, wrong(activation, y))
+                yield words.format(f=activation.name, y=called, zero=zero), right / instead
 
 
-def over_axis(called: str, y: Array) -> Iterator[tuple[str, Change]]:
-    """Yield the corrections of a softmax, or a log-softmax, that was differentiated in part."""
-    for axis in range(y.ndim):
-        if y.shape[axis] > 1 and (y > 0).all() and np.allclose(y.sum(axis=axis), 1.0, rtol=0, atol=1e-12):
-
-            def less_mean(v: Array, axis: int = axis) -> Array:
-                return np.asarray(v - (v * y).sum(axis=axis, keepdims=True))
-
-            yield f"only the diagonal of the Jacobian of the softmax {called}", lambda v, c=less_mean: c(v) / (1 - y)
-            yield f"the mean missing from the Jacobian of the softmax {called}", less_mean
-            yield from (
-                (f"the mean in the Jacobian of the softmax {called} taken over axis {other}", other_axis(less_mean, y, other))
-                for other in range(y.ndim)
-                if other != axis
-            )
-            yield (
-                f"the whole Jacobian of the softmax {called} missing: its cotangent taken as that of the logits",
-                lambda v, c=less_mean: c(v) * y,
-            )
-        if y.shape[axis] > 1 and np.allclose(np.exp(np.fmin(y, 1.0)).sum(axis=axis), 1.0, rtol=0, atol=1e-12):
-            yield (
-                f"the sum missing from the Jacobian of the log-softmax {called}",
-                lambda v, axis=axis: v - np.exp(y) * v.sum(axis=axis, keepdims=True),
-            )
-
-
-def other_axis(less_mean: Change, y: Array, axis: int) -> Change:
-    """Return the cotangent that makes v - sum(v y) over the wrong axis what it should be over the right one."""
-
-    def change(v: Array) -> Array:
-        c = less_mean(v)
-        return np.asarray(c + (c * y).sum(axis=axis, keepdims=True) / (1 - y.sum(axis=axis, keepdims=True)))
-
-    return change
-
-
-def corrections(arrays: dict[str, Array], shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
-    """Yield the corrections of a cotangent of some shape that the arrays at hand suggest, each once."""
-    own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, shape)) is not None}
-    for called, y in own.items():
-        yield from over_axis(called, y)
-    yield from map(multiplied, factors(own))
-    for called, y in own.items():
-        yield from map(multiplied, elementwise(called, y))
-    for called, x in own.items():
+def derived(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that correct a derivative at activations that forward has not kept, such as tanh(c)."""
+    for called, x in arrays.items():
         for activation in ACTIVATIONS[:2]:
             y = activation.value(x)
-            if not any(np.array_equal(y, other) for other in own.values()):
-                found = elementwise(f"{activation.name}({called})", y)
-                yield from map(multiplied, (one for one in found if f" {activation.name}" in one[0]))
-    yield from map(multiplied, exchanged(own))
+            if not any(np.array_equal(y, other) for other in arrays.values()):
+                yield from derivatives(f"{activation.name}({called})", y, [activation])
 
 
 def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
     """Return an array of more than one number in a shape that it is broadcast to, or None."""
     try:
-        return np.broadcast_to(y, shape) if y.size > 1 else None
+        return np.broadcast_to(y, shape) if y.size > 1 or y.ndim == len(shape) else None
     except ValueError:
         return None
 
 
-def multiplied(found: tuple[str, Array]) -> tuple[str, Change]:
-    """Return a factor as the change of a cotangent."""
-    words, factor = found
-    return words, lambda v: v * factor
+def corrections(arrays: dict[str, Array], v: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the cotangents that the arrays at hand suggest in the place of v, in words, the simplest first."""
+    own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, v.shape)) is not None}
+    kept = (derivatives(called, y, ACTIVATIONS) for called, y in own.items())
+    for words, factor in chain(factors(own), *kept, derived(own), exchanged(own)):
+        if not (factor == 1).all():
+            yield words, v * factor

@@ -3,9 +3,9 @@
 Each is an experiment at another point: a single run of backward, and one slope for each gradient.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def slope_errors(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence
                 for sign in (1, -1)
             ]
             slopes.append(sum(float(np.vdot(upstream[o], sides[0][o] - sides[1][o]).real) for o in outputs) / 2 / step)
-        first = [b + (b - a) / 3 for a, b in zip(slopes[:-1], slopes[1:], strict=True)]
+        first = [b + (b - a) / 3 for a, b in pairwise(slopes)]
         numeric = first[1] + (first[1] - first[0]) / 15
         norms = float(np.linalg.norm(claim * direction))
         found[name] = abs(float(np.vdot(claim, direction).real) - numeric) / max(norms, abs(numeric))
@@ -75,9 +75,7 @@ def arrays_at(scene: Scene, given: Case | Arrays) -> tuple[Arrays, Arrays]:
 
 def wrong_here(scene: Scene, names: Sequence[str]) -> list[str]:
     """Return the gradients that are so wrong at this point that their being right elsewhere says something."""
-    return [
-        name for name, error in slope_errors(scene, scene.inputs, scene.upstream, names).items() if error > WRONG
-    ]
+    return [name for name, error in slope_errors(scene, scene.inputs, scene.upstream, names).items() if error > WRONG]
 
 
 def changed(case: Case, **dims: int) -> Case:
@@ -87,31 +85,46 @@ def changed(case: Case, **dims: int) -> Case:
 
 def dim_conditions(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
     """Say for which sizes of the dims wrong gradients are right."""
-    case = scene.case
+    case, dims = scene.case, scene.dims
     if case is None:
         return
-    dims, bound = scene.dims, {name: set[str]() for name in names}
-
-    def right(**sizes: int) -> list[str]:
-        return right_at(scene, changed(case, **sizes), names)
-
-    for a, b in combinations(dims, 2):
-        if dims[a] == dims[b] > 1:
-            other = right(**{b: dims[b] + 1})
-            for name in (name for name in right(**{a: dims[a] + 1}) if name in other):
-                bound[name] |= {a, b}
-                yield Guess(name, "dims", f"wrong only where {a} = {b}: one in the place of the other?", None)
-    for dim, size in dims.items():
-        ones = [name for name in right(**{dim: 1}) if dim not in bound[name]] if size > 1 else []
-        twos = right(**{dim: 2}) if ones and size > 2 else []
-        for name in ones:
-            yield Guess(name, "dims", f"wrong only for {dim} >= 3" if name in twos else f"right whenever {dim} = 1", None)
-            bound[name].add(dim)
+    tied = yield from only_equal(scene, case, names)
+    alone = yield from smallest(scene, case, names, tied)
     for a, b in combinations(dims, 2):
         if dims[a] != dims[b]:
-            for name in right(**{b: dims[a]}):
-                if not bound[name] & {a, b}:
+            for name in right_at(scene, changed(case, **{b: dims[a]}), names):
+                if not (tied | alone) & {(name, a), (name, b)}:
                     yield Guess(name, "dims", f"right whenever {a} = {b}", None)
+
+
+Dims = set[tuple[str, str]]  # of gradients, and dims that explain them
+
+
+def only_equal(scene: Scene, case: Case, names: Sequence[str]) -> Generator[Guess, None, Dims]:
+    """Say which gradients are right as soon as one of two equal dims is changed; return them with their dims."""
+    dims, tied = scene.dims, set()
+    for a, b in combinations(dims, 2):
+        if dims[a] == dims[b] > 1:
+            one, other = (right_at(scene, changed(case, **{dim: dims[dim] + 1}), names) for dim in (a, b))
+            for name in one:
+                if name in other:
+                    tied |= {(name, a), (name, b)}
+                    yield Guess(name, "dims", f"wrong only where {a} = {b}: one in the place of the other?", None)
+    return tied
+
+
+def smallest(scene: Scene, case: Case, names: Sequence[str], tied: Dims) -> Generator[Guess, None, Dims]:
+    """Say which gradients are right where a dim is 1, or up to 2; return them with the dim."""
+    alone = set()
+    for dim, size in scene.dims.items():
+        ones = right_at(scene, changed(case, **{dim: 1}), names) if size > 1 else []
+        ones = [name for name in ones if (name, dim) not in tied]
+        twos = right_at(scene, changed(case, **{dim: 2}), names) if ones and size > 2 else []
+        for name in ones:
+            alone.add((name, dim))
+            words = f"wrong only for {dim} >= 3" if name in twos else f"right whenever {dim} = 1"
+            yield Guess(name, "dims", words, None)
+    return alone
 
 
 @dataclass(frozen=True)
@@ -173,9 +186,12 @@ def settled(stage: Stage) -> Iterator[Condition]:
     if not states:
         return
     said = ", ".join(
-        f"{name} equals {output if axis is None else f'the last of {output}'}" for name, (output, axis) in states.items()
+        f"{name} equals {output if axis is None else f'the last of {output}'}"
+        for name, (output, axis) in states.items()
     )
-    yield Condition(f"{said}: one in the place of the other, as index -1 does at step 0?", circled(scene, small, states))
+    yield Condition(
+        f"{said}: one in the place of the other, as index -1 does at step 0?", circled(scene, small, states)
+    )
     times = {stage.output_axes[output][axis] for output, axis in states.values() if axis is not None} - {""}
     held = {
         name: (place, np.take(small[name], [0], place))
@@ -221,7 +237,7 @@ def left_out(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
             continue
         for name in here:
             errors = [here[name], *(one.get(name, 0.0) for one in there)]
-            falls = [before / after if after else 0.0 for before, after in zip(errors[:-1], errors[1:], strict=True)]
+            falls = [before / after if after else 0.0 for before, after in pairwise(errors)]
             if falls[0] >= STRETCH**2 / FALLS and STRETCH**2 / FALLS <= falls[1] <= STRETCH**2 * FALLS:
                 words = f"an eps left out: the error falls with the square of {stretched}"
                 yield Guess(name, "eps", words, None, "an eps is left out")

@@ -20,11 +20,10 @@ def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
         found.append((f"1/{name} of", 1 / size, f": averaged over {name} where the loss sums, or divided by it twice?"))
         found.append((f"{name} times", float(size), f": summed over {name} where the loss averages?"))
     found += [(f"{name} of" if "/" in name else f"{name} times", value, "") for name, value in PLAIN.items()]
-    for (a, m), (b, n) in combinations(dims.items(), 2):
-        found.append((f"1/({a}*{b}) of", 1 / (m * n), f": averaged over {a} and {b} where the loss sums?"))
+    for (a, m), (b, n) in combinations(scene.dims.items(), 2):
+        found.append((f"1/({a}*{b}) of", 1 / max(m * n, 1), f": averaged over {a} and {b} where the loss sums?"))
         found.append((f"{a}*{b} times", float(m * n), f": summed over {a} and {b} where the loss averages?"))
-        found.append((f"{a}/{b} of", m / n, ""))
-        found.append((f"{b}/{a} of", n / m, ""))
+        found += [(f"{a}/{b} of", m / max(n, 1), ""), (f"{b}/{a} of", n / max(m, 1), "")]
     for name, size in dims.items():
         found.append((f"1/sqrt({name}) of", 1 / sqrt(size), f": divided by sqrt({name})?"))
         found.append((f"sqrt({name}) times", sqrt(size), f": not divided by sqrt({name})?"))
@@ -34,5 +33,7 @@ def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
     if scene.case is not None and scene.case.scale not in (1.0, -1.0):
         found.append(("the case's scale times", scene.case.scale, ""))
         found.append(("1/(the case's scale) of", 1 / scene.case.scale, ""))
-    yield from found
-    yield from ((f"minus {name}", -value, hint) for name, value, hint in found)
+    for sign in (1, -1):
+        for name, value, hint in found:
+            if value not in (0.0, 1.0):
+                yield (name if sign > 0 else f"minus {name}"), sign * value, hint

@@ -30,7 +30,7 @@ def following(stage: Stage, names: Sequence[str], guesses: Mapping[str, Guess]) 
                 for follower in right_at(scene, scene.inputs | {name: weight}, left):
                     left.remove(follower)
                     words = (
-                        f"an error that follows from that of {view.key}: it is right while {where} is zero, and {view.key} "
-                        f"is consistent with {guesses[cause].words}"
+                        f"an error that follows from that of {view.key}: it is right while {where} is zero, and "
+                        f"{view.key} is consistent with {guesses[cause].words}"
                     )
                     yield Guess(follower, guesses[cause].kind, words, None, f"it follows from {view.key}")

@@ -5,6 +5,7 @@ case is asked again at one with sizes that are all different.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from rnngrad.case import Case
 from rnngrad.check.diagnose.scene import Scene
@@ -36,7 +37,7 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
                 continue
 
 
-def at(scene: Scene, dims: dict[str, object]) -> Case:
+def at(scene: Scene, dims: dict[str, Any]) -> Case:
     """Return a case with such sizes, its values drawn, one-hot where they are in the given case."""
     fills = {name: fill for name, fill in (scene.case.fills if scene.case else {}).items() if fill == "one-hot"}
     seed = scene.case.seed if scene.case else 0
@@ -55,6 +56,4 @@ def output_axes(scene: Scene) -> dict[str, tuple[str, ...]]:
     """Name the axes of each output by the dims that have their sizes, "" where none or several have."""
     sizes = list(scene.dims.values())
     by_size = {size: name for name, size in scene.dims.items() if sizes.count(size) == 1}
-    return {
-        output: tuple(by_size.get(size, "") for size in array.shape) for output, array in scene.outputs().items()
-    }
+    return {output: tuple(by_size.get(size, "") for size in array.shape) for output, array in scene.outputs().items()}

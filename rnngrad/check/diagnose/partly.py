@@ -27,7 +27,7 @@ def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
             continue
         if not np.moveaxis(known, axis, 0).reshape(size, -1).any(axis=1).all():
             continue
-        words = list(place(bad, view.axes[axis]))
+        words = list(place(np.asarray(bad), view.axes[axis]))
         some = bad.reshape(blocks, -1).any(axis=1) if size % blocks == 0 else np.ones(blocks, bool)
         if not some.all():
             named = f"block{'s' if some.sum() > 1 else ''} {', '.join(map(str, np.flatnonzero(some)))}"
@@ -35,7 +35,7 @@ def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
             bad = np.repeat(some, size // blocks)
         shape = (-1,) + (1,) * (wrong.ndim - 1 - axis)
         found += [(one, np.broadcast_to(bad.reshape(shape), wrong.shape)) for one in words]
-    if wrong.ndim == 2 and min(wrong.shape) > 1:
+    if wrong.ndim == 2 and (stage.supported or min(wrong.shape) > 1):
         row, column = np.indices(wrong.shape)
         square = wrong.shape[0] == wrong.shape[1]
         found += [(words, mask) for words, mask in triangles(row, column, square) if not (wrong & ~mask).any()]

@@ -1,10 +1,11 @@
-"""Backward is no linear function of the cotangent, or remembers earlier calls: no transform of the gradient explains that."""
+"""Backward is no linear function of the cotangent, or remembers earlier calls."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.case import Case
 from rnngrad.check.contract import Arrays
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import likeness
@@ -13,7 +14,6 @@ __all__ = ["nonlinear", "remembering"]
 
 SAME = 1e-9  # of the largest entry: what rounding may change where a cotangent is scaled by a power of two
 TINY = 2.0**-30  # small enough that nobody clips it
-OTHER_SEED = 1
 
 
 def alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
@@ -31,12 +31,13 @@ def remembering(stage: Stage) -> Iterator[Guess]:
             yield Guess(name, "accumulated", "adding up over calls: each call adds to what the last one left", 0.0)
     if scene.case is None:
         return
-    other = scene.at(type(scene.case)(seed=scene.case.seed + OTHER_SEED, **scene.case.dims))
+    other = scene.at(Case(fills=scene.case.fills, scale=scene.case.scale, seed=scene.case.seed + 1, **scene.case.dims))
     ones = {name: np.ones_like(array) for name, array in scene.upstream.items()}
     constant = stage.seen(scene.backward(ones), ones)
+    tiny = scene.backward(scaled(scene.upstream, TINY))
     for name in stage.views:
-        if not constant[name].wrong.any():
-            continue  # it takes all cotangents for ones
+        if not constant[name].wrong.any() or not np.array_equal(tiny[name], first[name]):
+            continue  # it takes all cotangents for ones, or is clipped
         there = other.point.of(name, other.claims.joined)
         if name in other.claims.usable and there.any() and np.array_equal(there, first[name]):
             words = "a stale value: it stays what it was at an earlier call, whatever the inputs"
@@ -65,7 +66,10 @@ def nonlinear(stage: Stage) -> Iterator[Guess]:
     hot = {name: np.zeros_like(array) for name, array in scene.upstream.items()}
     for array in hot.values():
         array.flat[:1] = 1.0
-    special = {"of ones": stage.seen(scene.backward(ones), ones), "that is one-hot": stage.seen(scene.backward(hot), hot)}
+    special = {
+        "of ones": stage.seen(scene.backward(ones), ones),
+        "that is one-hot": stage.seen(scene.backward(hot), hot),
+    }
     for name in wrong:
         view = stage.views[name]
         fits = [what for what, views in special.items() if name in views and not views[name].wrong.any()]

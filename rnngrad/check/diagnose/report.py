@@ -22,7 +22,11 @@ __all__ = ["diagnosed"]
 
 Search = Callable[[Stage, Sequence[str], Mapping[str, Guess]], Iterator[Guess]]
 
-VAGUE = ("recurrence", "part", "nonlinear")  # kinds that tell where an error is and not what, where nothing is left over
+VAGUE = (
+    "recurrence",
+    "part",
+    "nonlinear",
+)  # kinds that tell where an error is and not what, where nothing is left over
 RUNS = 3000  # of backward, at most; most diagnoses take some hundred
 NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
 
@@ -57,7 +61,8 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     shaped = [name for name in marks if name not in numbers]
     others = [name for name in numbers if name not in kept]
     base = here if beside is None else beside
-    guesses = kept | explain(limited(here, shaped), beside, OF_SHAPE) | explained(limited(here, others), beside)
+    mended = explain(limited(here, shaped), None, OF_SHAPE) | explain(limited(here, shaped), beside, OF_SHAPE)
+    guesses = kept | mended | explained(limited(here, others), beside, others)
     vague = [name for name, guess in guesses.items() if guess.residual is None and guess.kind in VAGUE]
     steady = [name for name in (*shaped, *others) if name not in guesses or guesses[name].kind != "cotangent"]
     extra = [
@@ -66,8 +71,11 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
         *attempted(sizes, base, steady, guesses),
     ]
     spoken = said(scene, [*guesses.values(), *extra])
-    unexplained = {name for name in others if name not in guesses and name in here.views}
-    return {name: [pattern(here, name)] * (name in unexplained) + spoken.get(name, []) for name in marks}
+    for name in others:
+        where = next((stage for stage in (here, beside) if stage is not None and name in stage.views), None)
+        if name not in guesses and where is not None:
+            spoken[name] = [pattern(where, name), *spoken.get(name, [])]
+    return spoken
 
 
 def both(here: Stage, names: Sequence[str]) -> tuple[Stage, Stage | None]:
@@ -111,7 +119,7 @@ def stages(scene: Scene, marks: Mapping[str, Sequence[int]]) -> tuple[Stage | No
     return stage_at(scene, list(marks), axes or output_axes(scene), marks), beside
 
 
-def explained(here: Stage, beside: Stage | None) -> dict[str, Guess]:
+def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside
     guesses = explain(here, beside)
@@ -120,7 +128,10 @@ def explained(here: Stage, beside: Stage | None) -> dict[str, Guess]:
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
     left = [name for name in here.views if name not in guesses]
-    return explain(limited(here, left), None) | guesses
+    guesses = explain(limited(here, left), None) | guesses
+    if beside is not None:  # what is zero at this point may tell more at another one
+        guesses = explain(limited(beside, [name for name in names if name not in here.views]), None) | guesses
+    return guesses
 
 
 def alone(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:

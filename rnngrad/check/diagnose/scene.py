@@ -38,7 +38,9 @@ class Scene:
         """Return the same pair at another point, on the same budget."""
         return replace(self.elsewhere(given), budget=self.budget)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]) -> tuple[Arrays, Any, Arrays]:
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]
+    ) -> tuple[Arrays, Any, Arrays]:
         """Run forward and backward as `run` does; raise RuntimeError where the budget is spent."""
         if self.budget:
             self.budget[0] -= 1
@@ -70,15 +72,20 @@ class Scene:
         }
 
     def cached(self) -> Arrays:
-        """Return inputs, outputs and what else forward has left in its cache, each once, by name or by place."""
-        returned = self.pair.forward({name: array.copy() for name, array in self.inputs.items()})
+        """Return inputs, outputs and what else forward has left in its cache, by name or by place.
+
+        What the cache holds of inputs and outputs is left out, unless it has another name: whether two arrays are equal
+        by accident must not depend on the point.
+        """
+        cache = self.pair.forward({name: array.copy() for name, array in self.inputs.items()})[1]
         found = {name: array for name, array in (self.inputs | self.outputs()).items() if array.dtype.kind == "f"}
-        seen = {array.tobytes() for array in found.values()}
-        for path, leaf in leaves(returned[1]):
-            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and leaf.tobytes() not in seen:
-                called = path[-1] if path[-1:] and path[-1].isidentifier() else f"cache[{']['.join(path)}]"
-                found[called if called not in found else ".".join(("cache", *path))] = leaf
-                seen.add(leaf.tobytes())
+        known = {array.tobytes() for array in found.values()}
+        for path, leaf in leaves(cache):
+            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+                named = path[-1:] and path[-1].isidentifier()
+                called = path[-1] if named else f"cache[{']['.join(path)}]"
+                if called not in found and (named or leaf.tobytes() not in known):
+                    found[called] = leaf
         return found
 
     def only(self, output: str, index: Any = ...) -> Arrays:

@@ -20,7 +20,7 @@ LEAST = 3  # indices along an axis, for one unknown number to be told
 
 def missing_term(stage: Stage) -> Iterator[Guess]:
     """Guess that a term is missing that is one number for each slice along an axis, times a known array."""
-    for name, view in stage.views.items():
+    for view in stage.views.values():
         if not view.known.all():
             continue
         arrays = {

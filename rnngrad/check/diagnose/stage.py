@@ -61,7 +61,9 @@ class Stage:
 
     def seen(self, claims: Arrays, cotangents: Arrays) -> dict[str, View]:
         """Return the views of the wrong gradients as they are claimed for other cotangents."""
-        return {name: view_of(self.scene, self.truth, name, claims, cotangents) for name in self.views if name in claims}
+        return {
+            name: view_of(self.scene, self.truth, name, claims, cotangents) for name in self.views if name in claims
+        }
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what an experiment gave, which is made the first time it is asked for."""

@@ -51,7 +51,7 @@ def sliced(stage: Stage) -> Iterator[tuple[Sliced, int]]:
 
 
 def unused(stage: Stage) -> Iterator[Guess]:
-    """Guess that nothing comes from the cotangent at some indices along an axis, and the right thing from the others."""
+    """Guess that nothing comes from the cotangent at some indices along an axis; the others are made use of."""
     for cut, _ in sliced(stage):
         for name in stage.views:
             views = cut.of(name)
@@ -68,14 +68,16 @@ def recurrence(stage: Stage) -> Iterator[Guess]:
     for cut, axis in sliced(stage):
         if not is_time(stage.scene, cut.output, cut.dim, axis):
             continue
-        back = {name: reach(stage, name, cut) for name in stage.views}
+        back = {name: reach(name, cut) for name in stage.views}
         steps = [gone for gone, _ in back.values() if gone is not None]
         for name, (gone, right) in back.items():
             if gone is None and (right is None or right < 0):
                 continue
             lag = gone if gone is not None else right
             if gone is not None or lag in steps:
-                yield Guess(name, "recurrence" if lag == 0 else "truncated", flow(int(lag or 0), cut.dim), 0.0, short(lag))
+                yield Guess(
+                    name, "recurrence" if lag == 0 else "truncated", flow(int(lag or 0), cut.dim), 0.0, short(lag)
+                )
             elif lag == 0:
                 words = (
                     f"an error in the recurrent term along {cut.dim}: the gradient is right for the cotangent of "
@@ -96,7 +98,7 @@ def short(lag: int | None) -> str:
     return f"truncated after {lag}" if lag else "the recurrent term is missing"
 
 
-def reach(stage: Stage, name: str, cut: Sliced) -> tuple[int | None, int | None]:
+def reach(name: str, cut: Sliced) -> tuple[int | None, int | None]:
     """Return how many steps back the claim is right and zero beyond, and up to which step it is right at all.
 
     The first is None where it is not zero beyond, or right throughout.

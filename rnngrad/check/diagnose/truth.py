@@ -6,6 +6,7 @@ Of tensors that are too large for that some entries stand for all.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Truth:
         return self.point.of(name, joined).copy(), float(np.max(bars, initial=0.0, where=known))
 
 
-def true_gradients(point: Point, wanted: Mapping[str, Sequence[int]]) -> Truth | None:
+def true_gradients(point: Point, wanted: Mapping[str, Sequence[int] | NDArray[np.intp]]) -> Truth | None:
     """Differentiate all outputs along the wanted components of each input; None where these are too many."""
     entries = {name: np.asarray(some, np.intp) for name, some in wanted.items()}
     count = sum(map(len, entries.values()))
@@ -90,7 +91,7 @@ def central(point: Point, entry: int) -> tuple[Vector, Vector]:
         behind[entry] -= step * scale
         width = ahead[entry] - behind[entry]
         slopes.append((point.forward(ahead) - point.forward(behind)) / width)
-    first = [b + (b - a) / 3 for a, b in zip(slopes[:-1], slopes[1:], strict=True)]
+    first = [b + (b - a) / 3 for a, b in pairwise(slopes)]
     second = first[1] + (first[1] - first[0]) / 15
     rounding = SAFETY * EPS * max(point.relative_noise, 1.0) * np.abs(point.f0) / (FIRST / 4 * scale)
     return second, np.abs(second - first[1]) + rounding + SAFETY * EPS * np.abs(second)

@@ -1,10 +1,12 @@
 """What a gradient makes of each cotangent: nothing, the right thing, or the right thing for another cotangent."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
 from rnngrad.check.diagnose.activation import corrections
+from rnngrad.check.diagnose.jacobian import softmax_corrections
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.diagnose.words import listed
@@ -45,8 +47,8 @@ def corrected(stage: Stage) -> Iterator[Guess]:
     for output, views in stage.by_output.items():
         wrong = {name: view for name, view in views.items() if telling(view)}
         v = stage.scene.upstream[output]
-        found = [(words, change(v)) for words, change in corrections(stage.cached, v.shape)] if wrong else []
-        found = [(words, other) for words, other in found if stage.wants(words) and np.isfinite(other).all()]
+        tried = chain(softmax_corrections(stage.cached, v), corrections(stage.cached, v)) if wrong else ()
+        found = [(words, other) for words, other in tried if stage.wants(words) and np.isfinite(other).all()]
         if not found:
             continue
         others = np.stack([other for _, other in found])

@@ -127,9 +127,9 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
             continue
         columns = np.stack([term[some] for term in terms.values()], axis=-1)
         by = np.linalg.lstsq(columns, (view.claimed - view.true)[some], rcond=None)[0]
-        whole = np.round(by)
-        left = view.misfit(view.true + sum(n * term for n, term in zip(whole, terms.values(), strict=True)))
-        if np.isfinite(left) and whole.any():
-            parts = [f"{n:+.0f} times {term}" for n, term in zip(whole, terms, strict=True) if n]
+        counts = [round(float(number)) for number in by]
+        left = view.misfit(view.true + sum(n * term for n, term in zip(counts, terms.values(), strict=True)))
+        if np.isfinite(left) and any(counts):
+            parts = [f"{n:+d} times {term}" for n, term in zip(counts, terms, strict=True) if n]
             words = f"the true gradient with {' and '.join(parts)} added to it: a direct path is missing or wrong?"
             yield Guess(name, "path", words, left, "a direct path is missing or wrong")

@@ -56,4 +56,6 @@ def pattern(stage: Stage, name: str) -> Diagnosis:
     view = stage.views[name]
     off = float(np.max(np.abs(view.claimed - view.true), initial=0.0, where=view.known)) / (view.size or 1.0)
     share = f"{int(view.wrong.sum())} of {int(view.known.sum())} entries are wrong, by up to {off:.0e} of the largest"
-    return Diagnosis("unexplained", name, f"nothing that was tried explains {view.key}: {likeness(view)}; {share}", None)
+    return Diagnosis(
+        "unexplained", name, f"nothing that was tried explains {view.key}: {likeness(view)}; {share}", None
+    )
