@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
 from rnngrad.check.contract import Arrays
@@ -18,6 +19,7 @@ from rnngrad.check.diagnose.stage import Guess, Stage
 __all__ = ["changed", "dim_conditions", "left_out", "slope_errors", "value_conditions"]
 
 SMALL = 2.0**-4  # what inputs are scaled by so that most cells are contractions
+GONE = 1e-6  # a state that small has died away
 SETTLING = 100  # steps in which a contraction forgets where it came from
 STEP = 2.0**-8  # relative to the size of an input; extrapolated twice, what it truncates is some 1e-14
 RIGHT = 1e-8  # relative error up to which a slope counts as right, and
@@ -155,9 +157,8 @@ def conditions(stage: Stage) -> Iterator[Condition]:
         return Condition(words, scene.inputs | changes)
 
     for name, array in floating.items():
-        if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
-            hint = "transposed where it should not be, or the reverse?"
-            yield given(f"{name} is symmetric: {hint}", **{name: (array + array.T) / 2})
+        for words, changed_to in special(array):
+            yield given(f"{name} is {words}", **{name: changed_to})
     for a, b in combinations(floating, 2):
         if floating[a].shape == floating[b].shape:
             yield given(f"{a} equals {b}: one in the place of the other?", **{b: floating[a]})
@@ -167,6 +168,14 @@ def conditions(stage: Stage) -> Iterator[Condition]:
             yield given(f"{name} is constant", **{name: np.full_like(array, array.mean())})
     for name, array in floating.items():
         yield given(f"{name} is zero: a term in it is wrong or missing?", **{name: np.zeros_like(array)})
+
+
+def special(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield arrays with a property that hides an error in the linear algebra."""
+    if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
+        yield "symmetric: transposed where it should not be, or the reverse?", (array + array.T) / 2
+    if array.dtype.kind == "c":
+        yield "real: a conjugate missing, or too many?", array.real + 0j
 
 
 def settled(stage: Stage) -> Iterator[Condition]:
@@ -189,9 +198,10 @@ def settled(stage: Stage) -> Iterator[Condition]:
         f"{name} equals {output if axis is None else f'the last of {output}'}"
         for name, (output, axis) in states.items()
     )
-    yield Condition(
-        f"{said}: one in the place of the other, as index -1 does at step 0?", circled(scene, small, states)
-    )
+    circle = circled(scene, small, states)
+    if any(np.abs(circle[name]).max(initial=0.0) < GONE for name in states):
+        return  # where a state dies away everything equals everything
+    yield Condition(f"{said}: one in the place of the other, as index -1 does at step 0?", circle)
     times = {stage.output_axes[output][axis] for output, axis in states.values() if axis is not None} - {""}
     held = {
         name: (place, np.take(small[name], [0], place))

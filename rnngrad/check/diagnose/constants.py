@@ -14,7 +14,7 @@ PLAIN = {"2": 2.0, "1/2": 0.5, "3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25}
 def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
     """Yield the name of each factor other than 1, its value, and what it may mean; the simplest first."""
     yield "minus", -1.0, ""
-    dims = {name: size for name, size in scene.dims.items() if size > 1}
+    dims = {name: size for name, size in (scene.dims or undeclared(scene)).items() if size > 1}
     found: list[tuple[str, float, str]] = []
     for name, size in dims.items():
         found.append((f"1/{name} of", 1 / size, f": averaged over {name} where the loss sums, or divided by it twice?"))
@@ -37,3 +37,12 @@ def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
         for name, value, hint in found:
             if value not in (0.0, 1.0):
                 yield (name if sign > 0 else f"minus {name}"), sign * value, hint
+
+
+def undeclared(scene: Scene) -> dict[str, int]:
+    """Name the sizes of inputs whose shapes are not declared, each by the first axis that has it."""
+    sizes: dict[int, str] = {}
+    for name, array in scene.inputs.items():
+        for axis, size in enumerate(array.shape):
+            sizes.setdefault(size, f"{name}.shape[{axis}]")
+    return {name: size for size, name in sizes.items()}

@@ -11,7 +11,7 @@ from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
 from rnngrad.check.diagnose.protocol import remembering
 from rnngrad.check.diagnose.scene import Scene
-from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, tried
+from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, misshapen, tried
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.stages import stage_at
 from rnngrad.check.diagnose.upstream import carriers
@@ -27,7 +27,9 @@ VAGUE = (
     "part",
     "nonlinear",
 )  # kinds that tell where an error is and not what, where nothing is left over
-RUNS = 3000  # of backward, at most; most diagnoses take some hundred
+RUNS = 3000  # of forward and backward, at most; most diagnoses take some hundred
+FEWEST = 100  # and at least
+WORK = 2**26  # numbers that may come in and out of them altogether before it is fewer than RUNS
 NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
 
 
@@ -39,7 +41,9 @@ def diagnosed(report: Report, scene: Scene) -> Report:
         if gradient.verdict is Verdict.FAIL and all(finding.kind in NUMBERS for finding in gradient.findings)
     ]
     try:
-        found = diagnoses(replace(scene, budget=[RUNS]), wrong) if wrong else {}
+        size = len(scene.point.theta) + len(scene.point.f0)
+        budget = min(RUNS, max(FEWEST, WORK // max(size, 1)))
+        found = diagnoses(replace(scene, budget=[budget]), wrong) if wrong else {}
     except Exception:  # a diagnosis that cannot be made is not worth a report
         return report
     gradients = (
@@ -58,13 +62,14 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     numbers = [name for name in marks if name in scene.claims.usable]
     kept = {guess.gradient: guess for guess in tried(remembering, limited(here, numbers))}  # before anything else runs
     here, beside = both(here, list(marks))
-    shaped = [name for name in marks if name not in numbers]
     others = [name for name in numbers if name not in kept]
     base = here if beside is None else beside
-    mended = explain(limited(here, shaped), None, OF_SHAPE) | explain(limited(here, shaped), beside, OF_SHAPE)
+    shaped = misshapen(here)
+    mended = explain(shaped, None, OF_SHAPE) | explain(shaped, misshapen(beside) if beside else None, OF_SHAPE)
     guesses = kept | mended | explained(limited(here, others), beside, others)
-    vague = [name for name, guess in guesses.items() if guess.residual is None and guess.kind in VAGUE]
-    steady = [name for name in (*shaped, *others) if name not in guesses or guesses[name].kind != "cotangent"]
+    vague = [name for name, guess in guesses.items() if guess.kind in VAGUE and guess.residual is None]
+    vague += [name for name, guess in guesses.items() if guess.kind == "turned"]
+    steady = [name for name in (*shaped.views, *others) if name not in guesses or guesses[name].kind != "cotangent"]
     extra = [
         *(attempted(values, base, vague, guesses) if vague else ()),
         *tried(carriers, limited(base, others)),
@@ -82,9 +87,19 @@ def both(here: Stage, names: Sequence[str]) -> tuple[Stage, Stage | None]:
     """Return a stage, and one at the first neighbour where one of the gradients is wrong too; both know their axes."""
     near = list(islice(neighbours(here.scene), 1))
     axes = output_axes(near[0] if near else here.scene)
-    others = chain(near, islice(neighbours(here.scene), 1, None))
-    found = (there for other in others if (there := wrong_at(other, names, axes)) is not None)
-    return replace(here, output_axes=axes), next(found, None)
+    best: Stage | None = None
+    for other in chain(near, islice(neighbours(here.scene), 1, None)):
+        there = wrong_at(other, names, axes)
+        if there is not None and (best is None or agreement(here, there) > agreement(here, best)):
+            best = there
+        if best is not None and agreement(here, best) == len(names):
+            break
+    return replace(here, output_axes=axes), best
+
+
+def agreement(here: Stage, there: Stage) -> int:
+    """Return how many gradients are wrong in the same way, by their numbers or by their shape."""
+    return len(set(here.views) & set(there.views)) + len(set(here.shaped) & set(there.shaped))
 
 
 def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
@@ -150,7 +165,7 @@ def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]
         stage = stage_at(scene, names, axes, {})
     except Exception:
         return None
-    return stage if stage is not None and stage.views else None
+    return stage if stage is not None and (stage.views or stage.shaped) else None
 
 
 def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:

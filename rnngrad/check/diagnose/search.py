@@ -16,10 +16,10 @@ from rnngrad.check.diagnose.shapes import reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
 from rnngrad.check.diagnose.steps import recurrence, unused
-from rnngrad.check.diagnose.upstream import corrected, ignored
+from rnngrad.check.diagnose.upstream import corrected, ignored, turned
 from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, zero
 
-__all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "tried"]
+__all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "misshapen", "tried"]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
     zero,
@@ -35,6 +35,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     part,
     recurrence,
     unused,
+    turned,
     corrected,
     permuted,
     multiple,
@@ -106,3 +107,8 @@ def limited(stage: Stage, names: Iterable[str], *, supported: bool = False) -> S
     """Return a stage with some of its views."""
     kept = {name: stage.views[name] for name in names if name in stage.views}
     return replace(stage, views=kept, supported=supported)
+
+
+def misshapen(stage: Stage) -> Stage:
+    """Return a stage with the views of the gradients that have no right shape in the place of the others."""
+    return replace(stage, views=stage.shaped)

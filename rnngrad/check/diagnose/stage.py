@@ -38,7 +38,8 @@ class Guess:
 class Stage:
     """A scene with the views of its wrong gradients.
 
-    ``output_axes`` names the axes of each output by their dims, "" where that is not known. ``supported`` says that
+    ``output_axes`` names the axes of each output by their dims, "" where that is not known. ``shaped`` are
+    the views of gradients that are no arrays of the right shape. ``supported`` says that
     there is another stage to bear a guess out, so that it may rest on few numbers here; only guesses in ``wanted``
     words are asked for then. ``memory`` keeps what experiments gave.
     """
@@ -47,6 +48,7 @@ class Stage:
     truth: Truth
     views: dict[str, View]
     output_axes: dict[str, tuple[str, ...]]
+    shaped: dict[str, View] = field(default_factory=dict)
     supported: bool = False
     wanted: frozenset[str] | None = None
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)

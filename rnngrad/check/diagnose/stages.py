@@ -7,7 +7,7 @@ import numpy as np
 from rnngrad.check.diagnose.moved import layouts
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Stage
-from rnngrad.check.diagnose.truth import EXACT_ROWS, ROWS, Truth, true_gradients
+from rnngrad.check.diagnose.truth import Truth, row_limits, true_gradients
 from rnngrad.check.diagnose.view import View, named_axes, view_of
 
 __all__ = ["stage_at"]
@@ -26,15 +26,15 @@ def stage_at(
     claims = {name: scene.point.of(name, scene.claims.joined) for name in names}
     views = {name: view_of(scene, truth, name, claims, scene.upstream) for name in names}
     usable = scene.claims.usable
-    wrong = {name: view for name, view in views.items() if view.wrong.any() or name not in usable}
-    return Stage(scene, truth, wrong, axes)
+    wrong = {name: view for name, view in views.items() if name in usable and view.wrong.any()}
+    return Stage(scene, truth, wrong, axes, {name: view for name, view in views.items() if name not in usable})
 
 
 def truth_at(scene: Scene, names: Sequence[str], marked: Mapping[str, Sequence[int]]) -> Truth | None:
     """Return the true gradients: of all entries, or of a sample where these are too many."""
     point = scene.point
     every = {name: np.arange(point.parts[name].stop - point.parts[name].start) for name in names}
-    wanted = [every] + [sampled(scene, names, rows, marked) for rows in (EXACT_ROWS, ROWS)]
+    wanted = [every] + [sampled(scene, names, rows, marked) for rows in row_limits(point)]
     return next((truth for some in wanted if (truth := true_gradients(point, some)) is not None), None)
 
 

@@ -20,10 +20,11 @@ from rnngrad.numdiff.directional import draw_direction
 from rnngrad.numdiff.tableau import EPS, SAFETY
 from rnngrad.tree import Vector, pack
 
-__all__ = ["EXACT_ROWS", "ROWS", "Truth", "true_gradients"]
+__all__ = ["Truth", "row_limits", "true_gradients"]
 
-EXACT_ROWS = 512  # entries looked at where one pass tells all of one
-ROWS = 128  # and where six are needed: some hundred passes either way
+ROWS = 512  # entries looked at, at most, where one pass tells all of one; a quarter of them where six are needed
+FEWEST = 48  # and at least
+WORK = 2**25  # numbers that may come in and out of forward altogether before it is fewer than ROWS
 NUMBERS = 2**22  # derivatives kept at most: 32 MB
 FIRST = 2.0**-8  # the largest of the three steps, relative to the scale: a kink further away than that is not met
 BLUR = 1e-5  # an entry whose bar is a larger share of the largest one is left out
@@ -62,7 +63,7 @@ def true_gradients(point: Point, wanted: Mapping[str, Sequence[int] | NDArray[np
         return None
     direction = draw_direction(0, point.lengths(slice(0, len(point.theta))), point.theta, np.random.default_rng(0))
     exact = certified(point, [direction])
-    if count > (EXACT_ROWS if exact else ROWS):
+    if count > row_limits(point)[0 if exact else 1]:
         return None
     slopes, errors = {}, {}
     with np.errstate(all="ignore"):
@@ -71,6 +72,12 @@ def true_gradients(point: Point, wanted: Mapping[str, Sequence[int] | NDArray[np
             slopes[name] = np.array([slope for slope, _ in rows]).reshape(len(some), len(point.f0))
             errors[name] = np.array([error for _, error in rows]).reshape(len(some), len(point.f0))
     return Truth(point, entries, slopes, errors)
+
+
+def row_limits(point: Point) -> tuple[int, int]:
+    """Return how many entries may be looked at by the complex step, and by differences."""
+    most = min(ROWS, max(FEWEST, WORK // (len(point.theta) + len(point.f0))))
+    return most, most // 4
 
 
 def stepped(point: Point, entry: int) -> tuple[Vector, Vector]:

@@ -1,7 +1,9 @@
 """What a gradient makes of each cotangent: nothing, the right thing, or the right thing for another cotangent."""
 
 from collections.abc import Iterator
-from itertools import chain
+from functools import partial
+from itertools import chain, takewhile
+from operator import ne
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.diagnose.words import listed
 
-__all__ = ["carriers", "corrected", "ignored"]
+__all__ = ["carriers", "corrected", "ignored", "turned"]
 
 
 def ignored(stage: Stage) -> Iterator[Guess]:
@@ -60,6 +62,22 @@ def corrected(stage: Stage) -> Iterator[Guess]:
             for place in np.flatnonzero(apart <= view.slack * np.fmax(1.0, ratios)):
                 words = found[place][0]
                 yield Guess(name, "derivative", words, float(apart[place]) / view.size, brief(words))
+
+
+def turned(stage: Stage) -> Iterator[Guess]:
+    """Guess that the Jacobian of an output is applied the wrong way round: J v in the place of J^T v."""
+    for output, views in stage.by_output.items():
+        v = stage.scene.upstream[output]
+        before = takewhile(partial(ne, output), stage.scene.upstream)
+        start = sum(stage.scene.upstream[other].size for other in before)
+        for name, view in views.items():
+            slopes = stage.truth.slopes[name]
+            if not len(slopes) == view.true.size == v.size > 1 or not view.wrong.any():
+                continue
+            left = view.misfit((slopes[:, start : start + v.size].T @ v.ravel()).reshape(view.true.shape))
+            if np.isfinite(left):
+                words = f"the Jacobian of {output} applied the wrong way round: J v in the place of its transpose"
+                yield Guess(name, "turned", words, left, "the Jacobian is not transposed")
 
 
 def telling(view: View) -> bool:
