@@ -1,6 +1,7 @@
 """What the diagnosis promises: words that hold, at any size, for pairs it has never seen; it changes no verdict."""
 
 import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -106,6 +107,22 @@ def matvec(turn):
     )
 
 
+TALL = rg.Case(N=3, d=2, m=4, seed=1)
+scaled = rg.pair(
+    lambda x, alpha: (alpha * np.sin(x), (x, alpha)),
+    lambda d, cache: (d * np.cos(cache[0]) * cache[1] ** 2, np.sum(d * np.sin(cache[0]))),
+    inputs={"x": "n", "alpha": ""},
+    name="scaled",
+)
+ignoring = rg.pair(
+    lambda x: (np.sin(x), x**2, x),
+    lambda sine, square, x: 2 * sine * np.cos(x) * np.cos(x),
+    inputs={"x": "n"},
+    returns=("sine", "square", "cache"),
+    name="ignoring",
+)
+constant = rg.pair(lambda x: (1 + 0 * x, x), lambda d, x: d * np.cos(x), inputs={"x": "n"}, name="constant")
+many = rg.pair(np.sin, lambda d, x: (d * np.cos(x))[::-1], inputs={"x": "a b c d e"}, name="many")
 MATRIX = {"A": RNG.normal(size=(3, 2)) + 1j * RNG.normal(size=(3, 2)), "z": RNG.normal(size=2) + 1j}
 FLAT = rg.Pair(
     lambda inputs: ({"y": inputs["x"] @ inputs["w"]}, inputs),
@@ -170,6 +187,13 @@ UNSEEN = [
     (FLAT, {"x": RNG.normal(size=(4, 3)), "w": RNG.normal(size=(3, 2))}, "x", "1/x.shape[0] of the true gradient"),
     (BOTH_WAYS, rg.Case(seed=3), "x", "the Jacobian of y applied the wrong way round"),
     (spoiled("x", lambda dx: dx.T), rg.Case(N=3, d=2, m=2, seed=1), "x", "the transpose of the true gradient"),
+    (spoiled("w", lambda dw: np.stack([dw.T / 2, dw.T / 2])), TALL, "w", "not summed over axis 0"),
+    (spoiled("w", lambda dw: np.stack([dw.T / 2, dw.T / 2])), TALL, "w", "and transposed"),
+    (spoiled("x", lambda dx: dx * (1.0 + np.arange(dx.size).reshape(dx.shape))), TALL, "x", "nothing that was tried"),
+    (scaled, rg.Case(n=3, seed=1), "x", "alpha times the true gradient"),
+    (ignoring, rg.Case(n=3, seed=1), "x", "nothing coming from the cotangent of square: that path is missing, and"),
+    (constant, rg.Case(n=3, seed=1), "x", "backward has norm"),
+    (many, rg.Case(a=2, b=1, c=1, d=1, e=1, seed=1), "x", "reversed along a"),
     (spoiled("w", lambda dw: dw[None]), rg.Case(N=3, d=2, m=2, seed=1), "w", "laid out in another shape"),
 ]
 
@@ -196,6 +220,7 @@ def one_doubled(dw):
         ("w", lambda dw: dw / 32, "0.03125 times the true gradient"),  # at another N too, so that it is not 1/N
         ("w", one_doubled, "in a single entry, where it is 2 times"),
         ("x", lambda dx: np.roll(dx, 1, axis=0), "rolled on by one along N"),
+        ("x", lambda dx: dx * (1.0 + np.arange(dx.size).reshape(dx.shape)), "nothing that was tried explains dx"),
         ("b", lambda db: -db, "with its sign turned"),
     ],
 )
@@ -291,3 +316,40 @@ def test_forward_that_raises_elsewhere_leaves_the_diagnosis_at_the_case_alone():
     pair = rg.pair(forward, lambda d, x: -d * np.cos(x), inputs={"x": "n m"}, name="rigid")
     report = check(pair, rg.Case(n=2, m=3, seed=1))
     assert "with its sign turned" in said(report, "x")[0]
+
+
+def test_an_output_whose_cotangent_is_zero_tells_nothing():
+    cotangents = {"sine": np.zeros(3), "square": np.ones(3)}
+    pair = rg.pair(
+        lambda x: (np.sin(x), x**2, x),
+        lambda sine, square, x: sine * np.cos(x) + square * x,
+        inputs={"x": "n"},
+        returns=("sine", "square", "cache"),
+    )
+    report = check(pair, {"x": np.array([0.5, 1.0, 2.0])}, cotangents=cotangents)
+    assert "dx is consistent with 1/2 of the true gradient" in said(report, "x")[0]
+
+
+@pytest.mark.parametrize(("budget", "known"), [(0, False), (5, False), (3000, True)])
+def test_a_diagnosis_ends_where_its_budget_does(monkeypatch, budget, known):
+    module = sys.modules["rnngrad.check.diagnose.report"]
+    monkeypatch.setattr(module, "RUNS", budget)
+    monkeypatch.setattr(module, "FEWEST", budget)
+    pair = elementwise(np.tanh, lambda x: np.ones_like(x))
+    report = check(pair, rg.Case(n=2, seed=1))
+    assert any("derivative of tanh" in message for message in said(report, "x")) == known
+
+
+def test_where_the_derivatives_are_too_many_to_be_kept_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(sys.modules["rnngrad.check.diagnose.truth"], "NUMBERS", 3)
+    assert said(check(elementwise(np.tanh, lambda x: np.ones_like(x)), rg.Case(n=2, seed=1)), "x") == []
+
+
+def test_an_error_in_the_diagnosis_itself_leaves_the_report_as_it_is(monkeypatch):
+    found = examined(spoiled("w", lambda dw: -dw), rg.Case(N=3, d=2, m=2, seed=1))
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys.modules["rnngrad.check.diagnose.report"], "diagnoses", broken)
+    assert found.diagnosed() == found.report

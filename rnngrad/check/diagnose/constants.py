@@ -1,4 +1,4 @@
-"""Names for factors: -1, 2, a dim, its inverse, its root, products of two dims, the scale of the case."""
+"""Names for factors: -1, 2, a dim, its inverse, its root, products of two dims, a scale among the inputs."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -30,9 +30,10 @@ def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
         found.append((f"1/{name}² of", 1 / size**2, f": averaged over {name} twice?"))
         found.append((f"({name}-1)/{name} of", (size - 1) / size, f": {name}-1 where {name} belongs, or the reverse?"))
         found.append((f"{name}/({name}-1) of", size / (size - 1), f": {name}-1 where {name} belongs, or the reverse?"))
-    if scene.case is not None and scene.case.scale not in (1.0, -1.0):
-        found.append(("the case's scale times", scene.case.scale, ""))
-        found.append(("1/(the case's scale) of", 1 / scene.case.scale, ""))
+    for name, array in scene.inputs.items():
+        if array.size == 1 and array.dtype.kind == "f" and array.any():
+            scale = float(array.item())
+            found += [(f"{name} times", scale, ""), (f"1/{name} of", 1 / scale, "")]
     for sign in (1, -1):
         for name, value, hint in found:
             if value not in (0.0, 1.0):

@@ -7,6 +7,8 @@ case is asked again at one with sizes that are all different.
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from rnngrad.case import Case
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.spec import dim_names
@@ -20,8 +22,8 @@ ENTRIES = 600  # of all inputs together: beyond, the sizes start at 2
 def neighbours(scene: Scene) -> Iterator[Scene]:
     """Yield the same pair at other cases: all dims different; those equal that are equal here."""
     shapes = scene.pair.shapes
-    if not shapes:
-        return
+    if not shapes or not all(np.any(cotangent) for cotangent in scene.upstream.values()):
+        return  # there all cotangents are drawn
     names = [name for name, group in dim_names(shapes.values()).items() if not group]
     groups = {name: size for name, size in scene.sizes.items() if name not in names}
     values = sorted({scene.dims[name] for name in names})

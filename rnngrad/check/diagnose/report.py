@@ -122,18 +122,6 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
     return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
-def stages(scene: Scene, marks: Mapping[str, Sequence[int]]) -> tuple[Stage | None, Stage | None]:
-    """Return the stage of some gradients at a scene, and that at the first neighbour where one of them is wrong too."""
-    axes: dict[str, tuple[str, ...]] = {}
-    beside = None
-    for other in neighbours(scene):
-        axes = axes or output_axes(other)
-        beside = wrong_at(other, list(marks), axes)
-        if beside is not None:
-            break
-    return stage_at(scene, list(marks), axes or output_axes(scene), marks), beside
-
-
 def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside

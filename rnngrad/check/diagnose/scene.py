@@ -32,7 +32,7 @@ class Scene:
     claims: Claims
     upstream: Arrays
     elsewhere: Callable[[Case | Mapping[str, Any]], "Scene"]
-    budget: list[int] = field(default_factory=list)  # runs that are left, for this and all other points together
+    budget: list[int] = field(default_factory=lambda: [0])  # runs that are left, for this and other points together
 
     def at(self, given: Case | Mapping[str, Any]) -> "Scene":
         """Return the same pair at another point, on the same budget."""
@@ -42,10 +42,9 @@ class Scene:
         self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]
     ) -> tuple[Arrays, Any, Arrays]:
         """Run forward and backward as `run` does; raise RuntimeError where the budget is spent."""
-        if self.budget:
-            self.budget[0] -= 1
-            if self.budget[0] < 0:
-                raise RuntimeError("the budget of this diagnosis is spent")
+        self.budget[0] -= 1
+        if self.budget[0] < 0:
+            raise RuntimeError("the budget of this diagnosis is spent")
         return run(self.pair, inputs, cotangents)
 
     @property

@@ -19,10 +19,7 @@ def reshaped(stage: Stage) -> Iterator[Guess]:
     scene = stage.scene
     raw = scene.run(scene.inputs, scene.upstream)[2]
     for name, view in stage.views.items():
-        claimed = raw.get(name)
-        if claimed is None or claimed.shape == view.true.shape or claimed.dtype.kind not in "fiu":
-            continue
-        for words, brief, made in candidates(stage, view, claimed):
+        for words, brief, made in candidates(stage, view, raw.get(name, np.empty(0))):
             there = replace(view, claimed=made)
             left = there.misfit(view.true)
             if np.isfinite(left):
@@ -54,4 +51,6 @@ def candidates(stage: Stage, view: View, claimed: NDArray[Any]) -> Iterator[tupl
 def named(stage: Stage, size: int, axis: int) -> list[str]:
     """Return the dim that has a size, or the number of the axis where several have; all of them where one will do."""
     names = [name for name, other in stage.scene.dims.items() if other == size]
-    return names if stage.supported or len(names) == 1 else [f"axis {axis}"]
+    if stage.supported:
+        return [*names, f"axis {axis}"]
+    return names if len(names) == 1 else [f"axis {axis}"]

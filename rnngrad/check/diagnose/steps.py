@@ -71,17 +71,15 @@ def recurrence(stage: Stage) -> Iterator[Guess]:
         back = {name: reach(name, cut) for name in stage.views}
         steps = [gone for gone, _ in back.values() if gone is not None]
         for name, (gone, right) in back.items():
-            if gone is None and (right is None or right < 0):
-                continue
-            lag = gone if gone is not None else right
+            lag = right if gone is None else gone
             if gone is not None or lag in steps:
-                yield Guess(
-                    name, "recurrence" if lag == 0 else "truncated", flow(int(lag or 0), cut.dim), 0.0, short(lag)
-                )
-            elif lag == 0:
+                kind = "truncated" if lag else "recurrence"
+                yield Guess(name, kind, flow(lag, cut.dim), 0.0, short(lag))
+            elif 0 <= lag < len(cut.views) - 1:
+                first = f"first {lag + 1} steps" if lag else "first step"
                 words = (
                     f"an error in the recurrent term along {cut.dim}: the gradient is right for the cotangent of "
-                    f"{cut.output} at the first step and wrong for later ones"
+                    f"{cut.output} at the {first} and wrong for later ones"
                 )
                 yield Guess(name, "recurrence", words, None, "the recurrent term is wrong")
 
@@ -93,12 +91,12 @@ def flow(lag: int, dim: str) -> str:
     return f"what flows back along {dim} being truncated after {lag} step{'s' if lag > 1 else ''}"
 
 
-def short(lag: int | None) -> str:
+def short(lag: int) -> str:
     """Say it in a headline."""
     return f"truncated after {lag}" if lag else "the recurrent term is missing"
 
 
-def reach(name: str, cut: Sliced) -> tuple[int | None, int | None]:
+def reach(name: str, cut: Sliced) -> tuple[int | None, int]:
     """Return how many steps back the claim is right and zero beyond, and up to which step it is right at all.
 
     The first is None where it is not zero beyond, or right throughout.

@@ -28,6 +28,7 @@ WORK = 2**25  # numbers that may come in and out of forward altogether before it
 NUMBERS = 2**22  # derivatives kept at most: 32 MB
 FIRST = 2.0**-8  # the largest of the three steps, relative to the scale: a kink further away than that is not met
 BLUR = 1e-5  # an entry whose bar is a larger share of the largest one is left out
+FLOOR = 1e-8  # unless it is this small a share of what outputs of their size could have
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Truth:
         """
         v = pack(list(cotangents.values()))
         values = self.slopes[name] @ v
-        allowed = OWN_NOISE * self.point.sigma / self.point.scale[self.point.parts[name]].min()
-        bars = self.errors[name] @ np.abs(v) + allowed
-        bars += OWN_ROUNDING * EPS * np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
-        known = bars <= BLUR * np.max(np.abs(values), initial=0.0, where=np.isfinite(values)) + 2 * allowed
+        scale = self.point.scale[self.point.parts[name]].min()
+        largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+        bars = self.errors[name] @ np.abs(v) + OWN_NOISE * self.point.sigma / scale + OWN_ROUNDING * EPS * largest
+        known = bars <= BLUR * largest + FLOOR * self.point.magnitude / scale
         joined = np.full(len(self.point.theta), np.nan)
         joined[self.point.parts[name].start + self.entries[name]] = np.where(known, values, np.nan)
         return self.point.of(name, joined).copy(), float(np.max(bars, initial=0.0, where=known))

@@ -72,7 +72,7 @@ def likeness(view: View) -> str:
     claimed, true = np.abs(view.claimed[view.known]), np.abs(view.true[view.known])
     sizes = norm(claimed.ravel()), norm(true.ravel())
     if not all(sizes):
-        return "the true gradient is zero" if not sizes[1] else "cosine 0, norm ratio 0"
+        return f"backward has norm {sizes[0]:.2g}, the true gradient {sizes[1]:.2g}"
     product = float(np.vdot(view.true[view.known], view.claimed[view.known]).real)
     return f"cosine {product / sizes[0] / sizes[1]:.4f}, norm ratio {sizes[0] / sizes[1]:.4g}"
 
