@@ -1,5 +1,6 @@
 """The ways in which a check ends early: the pair is misused, a gradient is wrong, or the contract is broken."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -15,15 +16,29 @@ class InvalidPair(ValueError):
 class GradientMismatch(AssertionError):
     """Say that a hand-derived gradient is not the gradient of its forward pass.
 
-    The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input.
+    The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input. In place of a message
+    the function can be given that completes the report. It is called once, when somebody looks: of the many failures
+    that a search for the smallest case goes through, only the last one is read.
     """
 
     __module__ = "rnngrad"
     gradient: str | None = None
 
-    def __init__(self, message: str, report: object = None) -> None:
-        super().__init__(message)
-        self.report = report
+    def __init__(self, message: str | Callable[[], object], report: object = None) -> None:
+        super().__init__(*[message] if isinstance(message, str) else [])
+        self.message, self.known = message, report
+
+    @property
+    def report(self) -> Any:
+        """Return the whole report."""
+        str(self)
+        return self.known
+
+    def __str__(self) -> str:
+        if not isinstance(self.message, str):
+            self.known = self.message()
+            self.message = str(self.known)
+        return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return restored, (self.gradient, str(self), self.report)

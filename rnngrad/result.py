@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Estimate", "Finding", "GradientResult", "PlantedError", "Power", "Report", "Verdict"]
+__all__ = [
+    "Diagnosis",
+    "Entry",
+    "Estimate",
+    "Finding",
+    "GradientResult",
+    "PlantedError",
+    "Power",
+    "Report",
+    "Verdict",
+]
 
 
 class Verdict(Enum):
@@ -72,6 +82,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """What a wrong gradient is consistent with, in words: the simplest thing that explains it within the bars.
+
+    ``kind`` is its short name and ``brief`` a few words for a headline, empty where none are apt. ``residual`` is what
+    it leaves unexplained, relative to the largest entry; None where the words state what was seen and explain nothing.
+    """
+
+    kind: str
+    gradient: str
+    message: str
+    residual: float | None
+    brief: str = ""
+
+
+@dataclass(frozen=True)
 class GradientResult:
     """The verdict on the gradient of one input.
 
@@ -81,7 +106,8 @@ class GradientResult:
     is None; of a complex entry they are those of its ``worst_part``. ``resolution`` is the smallest error that would
     have been seen in any single entry. ``wrong`` counts the wrong entries among those ``examined``, the worst of which
     are listed in ``entries``.
-    The numbers are None where none was compared; ``findings`` then says why.
+    The numbers are None where none was compared; ``findings`` then says why. ``diagnoses`` say what a wrong gradient is
+    consistent with, the best first; the passes that they took are not counted.
     """
 
     name: str
@@ -99,6 +125,7 @@ class GradientResult:
     examined: int = 0
     entries: tuple[Entry, ...] = ()
     worst_part: str = ""
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def size(self) -> int:

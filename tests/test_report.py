@@ -12,7 +12,7 @@ import rnngrad as rg
 from rnngrad.report import html, numbers, summary, text
 from rnngrad.report import json as as_json
 from rnngrad.report.table import columns
-from rnngrad.result import Entry, Finding, GradientResult
+from rnngrad.result import Diagnosis, Entry, Finding, GradientResult
 
 FAIL, OPEN, PASS = rg.Verdict.FAIL, rg.Verdict.INCONCLUSIVE, rg.Verdict.PASS
 X = GradientResult("x_t", PASS, (2,), (), (0,), -0.118734567, -0.118734567, 3e-16, 1e-16, 0.3, 2e-15)
@@ -115,6 +115,35 @@ def test_the_headline_says_the_worst_thing_in_one_line(given, line):
     assert text.headline(given) == line
 
 
+AVERAGED = Diagnosis("factor", "W", "dW is consistent with 1/N of the true gradient", 1e-16, "1/N of the true gradient")
+LONG = Diagnosis("values", "W", "dW is right while " + "x is zero and " * 8 + "y is", None)
+
+
+def test_diagnoses_are_shown_once_each_in_lines_under_their_label_and_the_best_one_in_the_headline():
+    shown = text.render(
+        report(replace(W, diagnoses=(AVERAGED, LONG)), replace(V, diagnoses=(AVERAGED,)), lead="W", verdict=FAIL)
+    ).split("\n")
+    assert shown[0] == ("W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient; also wrong: V")
+    assert shown[-4:-1] == [
+        "diagnosis  dW is consistent with 1/N of the true gradient",
+        "diagnosis  dW is right while x is zero and x is zero and x is zero and x is zero and x is zero and x",
+        "           is zero and x is zero and x is zero and y is",
+    ]
+    assert sum("1/N" in line for line in shown) == 2
+
+
+def test_a_diagnosis_that_does_not_fit_into_80_columns_of_the_headline_is_left_to_the_lines_below():
+    long = replace(AVERAGED, brief="the derivative of tanh at s_next missing")
+    headline = text.headline(report(replace(W, diagnoses=(long,)), lead="W", verdict=FAIL))
+    assert headline == "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13"
+    assert text.headline(report(replace(W, diagnoses=(LONG,)), lead="W", verdict=FAIL)) == headline
+
+
+def test_the_page_holds_the_diagnoses():
+    page = html.render(report(replace(W, diagnoses=(AVERAGED,)), lead="W", verdict=FAIL))
+    assert "<li>dW is consistent with 1/N of the true gradient</li>" in page
+
+
 def test_values_that_differ_late_are_shown_as_far_as_they_differ_only_where_that_is_wrong():
     close = replace(W, backward=0.123456789, numeric=0.123456788)
     assert text.shown(close) == ("0.123456789", "0.123456788")
@@ -186,6 +215,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
     open_one = replace(
         K, bar=float("inf"), numeric=float("nan"), error=float("-inf"), wrong=1, examined=1, entries=listed
     )
+    open_one = replace(open_one, diagnoses=(Diagnosis("factor", "k", "k is 1/N", 1e-16),))
     given = replace(report(open_one, lead="k", verdict=OPEN, notes=("a note",)), sizes={"n": 2, "b": (1, 3)})
     assert json.loads(as_json.render(given)) == {
         "pair": "cell",
@@ -217,6 +247,15 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
                 "examined": 1,
                 "entries": [{"index": [], "backward": 1.0, "numeric": "nan", "bar": "inf", "part": ""}],
                 "worst_part": "",
+                "diagnoses": [
+                    {
+                        "kind": "factor",
+                        "gradient": "k",
+                        "message": "k is 1/N",
+                        "residual": 1e-16,
+                        "brief": "",
+                    }
+                ],
             }
         ],
         "evaluations": 41,

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from rnngrad.case import Case
-from rnngrad.check.pipeline import check
+from rnngrad.check.pipeline import Examined, examined
 from rnngrad.check.tally import count
 from rnngrad.errors import breach_of, mismatch_of
 from rnngrad.pair import Pair
-from rnngrad.result import Finding, GradientResult, Report, Verdict
+from rnngrad.result import Finding, GradientResult, Verdict
 
 __all__ = ["assert_gradients", "settle"]
 
@@ -25,11 +25,15 @@ def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
     and each kind of breach has an exception class of its own. Where several are wrong the seed of the case decides
     which one is raised, so that over many cases each of them is met, shrunk and reported.
     """
-    settle(check(pair, given), given.seed if isinstance(given, Case) else 0)
+    settle(examined(pair, given), given.seed if isinstance(given, Case) else 0)
 
 
-def settle(report: Report, seed: int) -> None:
-    """Count a report, and raise GradientMismatch, or ContractBreach, where something is wrong."""
+def settle(found: Examined, seed: int) -> None:
+    """Count a report, and raise GradientMismatch, or ContractBreach, where something is wrong.
+
+    The diagnosis waits for a reader.
+    """
+    report = found.report
     count(report)
     failed = [(one.name, broken(one)) for one in report.gradients if one.verdict is Verdict.FAIL]
     trusted = report.lead is not None or not report.findings
@@ -41,9 +45,8 @@ def settle(report: Report, seed: int) -> None:
     lead, breach = wrong[(seed * SCATTER >> 16) % len(wrong)]
     first = [finding for finding in report.findings if finding is breach]
     others = [finding for finding in report.findings if finding is not breach]
-    report = replace(report, lead=lead, findings=(*first, *others))
     kind = mismatch_of(str(lead)) if breach is None else breach_of(breach.kind, lead)
-    raise kind(str(report), report)
+    raise kind(lambda: replace(found.diagnosed(), lead=lead, findings=(*first, *others)))
 
 
 def broken(gradient: GradientResult) -> Finding | None:

@@ -1,6 +1,7 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from rnngrad.case import Case
 from rnngrad.check.breached import beside, lead_of, reported
 from rnngrad.check.claims import Claims
 from rnngrad.check.compare import worst_verdict
+from rnngrad.check.diagnose.report import diagnosed
+from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.dual import held_to_jvp
 from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point
@@ -20,7 +23,7 @@ from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, GradientResult, Report, Verdict
 
-__all__ = ["check"]
+__all__ = ["Examined", "check", "examined"]
 
 __tracebackhide__ = True
 
@@ -56,6 +59,32 @@ def check(
     the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
     An interrupt (Ctrl-C) carries the report of what was decided until then as its note.
     """
+    found = examined(pair, given, cotangents=cotangents, effort=effort, contract=contract, budget=budget)
+    return found.diagnosed()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A report without diagnoses, and the scene that they can be made from; None where a budget leaves none."""
+
+    report: Report
+    scene: Scene | None
+
+    def diagnosed(self) -> Report:
+        """Return the report with what its wrong gradients are consistent with."""
+        return self.report if self.scene is None else diagnosed(self.report, self.scene)
+
+
+def examined(
+    pair: Pair,
+    given: Case | Mapping[str, Any],
+    *,
+    cotangents: Mapping[str, Any] | None = None,
+    effort: str = "auto",
+    contract: bool = True,
+    budget: int | None = None,
+) -> Examined:
+    """Check a pair as `check` does, and leave the diagnosis for later."""
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
     if not isinstance(effort, str) or effort not in EFFORTS:
@@ -66,7 +95,8 @@ def check(
         found = prepared(pair, given, cotangents=cotangents, contract=contract, budget=budget)
         exact = EFFORTS[effort](found.point, found.claims.usable, found.claims.joined, seed_of(given), results)
         gradients, notes = judged(pair, given, found, results)
-        return report_of(pair, given, found, gradients, METHODS[effort, exact], notes, contract=contract)
+        report = report_of(pair, given, found, gradients, METHODS[effort, exact], notes, contract=contract)
+        return Examined(report, None if budget is not None else scene_of(pair, given, found))
     except MemoryError as error:
         words = f"{pair.name} needs more memory than there is, at {where_of(given)}: {error}\n    {MEMORY}"
         raise InvalidPair(words) from error
@@ -76,6 +106,16 @@ def check(
             report = report_of(pair, given, found, partial, "interrupted", [], contract=contract)
             interrupt.add_note(f"interrupted; decided until then:\n{report}")
         raise
+
+
+def scene_of(pair: Pair, given: Case | Mapping[str, Any], found: Prepared) -> Scene:
+    """Return what a diagnosis starts from: this point, and the way to others."""
+
+    def elsewhere(other: Case | Mapping[str, Any]) -> Scene:
+        return scene_of(pair, other, prepared(pair, other))
+
+    case = given if isinstance(given, Case) else None
+    return Scene(pair, case, found.sizes, found.point, found.claims, found.upstream, elsewhere)
 
 
 def report_of(

@@ -1,11 +1,15 @@
 """A report as text for the terminal: the headline first, then the table, then how to run it again."""
 
+from textwrap import fill
+
 from rnngrad.report.numbers import bar, pairwise, value
 from rnngrad.report.table import columns
 from rnngrad.result import Finding, GradientResult, Report, Verdict
 
-__all__ = ["HEADER", "cells", "found", "headline", "render", "subject", "wrong_entries"]
+__all__ = ["HEADER", "cells", "diagnoses", "found", "headline", "render", "subject", "wrong_entries"]
 
+WIDTH = 100
+HEADLINE = 80  # columns that a CI log shows of a line
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
 
@@ -15,6 +19,7 @@ def render(report: Report) -> str:
     for gradient in report.gradients:
         lines += wrong_entries(gradient)
     lines += [f"{label(finding)}{finding.message}" for finding in found(report) if finding.message != lines[0]]
+    lines += [line for message in diagnoses(report) for line in wrapped("diagnosis", message)]
     lines += [f"note       {note}" for note in report.notes]
     return "\n".join([*lines, f"replay     {report.replay}"])
 
@@ -27,6 +32,16 @@ def found(report: Report) -> list[Finding]:
 def label(finding: Finding) -> str:
     """Say whether a finding is about the contract or about the numbers."""
     return "contract   " if finding.breach else "finding    "
+
+
+def diagnoses(report: Report) -> list[str]:
+    """Return what the diagnoses say, those that are shared by gradients once."""
+    return list(dict.fromkeys(one.message for gradient in report.gradients for one in gradient.diagnoses))
+
+
+def wrapped(label: str, message: str) -> list[str]:
+    """Break a message into lines under a label."""
+    return fill(message, WIDTH, initial_indent=f"{label:11}", subsequent_indent=" " * 11).split("\n")
 
 
 def wrong_entries(gradient: GradientResult) -> list[str]:
@@ -57,7 +72,9 @@ def headline(report: Report) -> str:
     others = [name for name in wrong if name != lead.name]
     also = f"; also wrong: {', '.join(others)}" if others else ""
     where = index(lead) or (" along a direction" if lead.shape else "")
-    return f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}{also}"
+    said = f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}"
+    brief = f"; {lead.diagnoses[0].brief}" if lead.diagnoses and lead.diagnoses[0].brief else ""
+    return f"{said}{brief if len(said + brief) <= HEADLINE else ''}{also}"
 
 
 def subject(report: Report) -> str:
