@@ -65,11 +65,11 @@ def remembered(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays)
         if not SQUARE[0] * abs(change.missing) <= abs(before.missing) <= SQUARE[1] * abs(change.missing):
             return
     if change.blind:
+        share = f"{change.missing / change.bend:.0%}"
         yield breach(
             "remembered",
-            f"called close by, after the call here, backward misses {change.missing / change.bend:.0%} of how the slope "
-            "changes: consistent with going on with what an earlier call saw; if not that, it is right at these very "
-            "inputs only",
+            f"called close by, after the call here, backward misses {share} of how the slope changes: consistent with "
+            "going on with what an earlier call saw; if not that, it is right at these very inputs only",
         )
 
 
