@@ -64,12 +64,13 @@ def remembered(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays)
         before, change = change, change_to(subject, inputs, passed.outputs, claimed)
         if not SQUARE[0] * abs(change.missing) <= abs(before.missing) <= SQUARE[1] * abs(change.missing):
             return
-    yield breach(
-        "remembered",
-        f"called close by, after the call here, backward misses {change.missing / change.bend:.0%} of how the slope "
-        "changes: consistent with going on with what an earlier call saw; if not that, it is right at these very "
-        "inputs only",
-    )
+    if change.blind:
+        share = f"{change.missing / change.bend:.0%}"
+        yield breach(
+            "remembered",
+            f"called close by, after the call here, backward misses {share} of how the slope changes: consistent with "
+            "going on with what an earlier call saw; if not that, it is right at these very inputs only",
+        )
 
 
 def change_to(subject: Subject, inputs: Arrays, outputs: Arrays, found: Arrays) -> Change:
