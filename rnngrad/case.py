@@ -151,7 +151,7 @@ def draw_inputs(shapes: Mapping[str, Shape], case: Case) -> dict[str, NDArray[np
     if unknown:
         raise InvalidPair(f"{case} does not fit: fills for {sorted(unknown)}, the inputs are {list(shapes)}")
     return {
-        name: FILLS[case.fills.get(name, "full")](shape.sizes(case.dims), case.seed, stream) * case.scale
+        name: np.asarray(FILLS[case.fills.get(name, "full")](shape.sizes(case.dims), case.seed, stream) * case.scale)
         for stream, (name, shape) in enumerate(shapes.items())
     }
 

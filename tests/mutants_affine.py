@@ -96,8 +96,10 @@ MUTANTS = [
         "rounding to float16",
         w=lambda q: (q.x_in.T @ q.da).astype(np.float16).astype(float),
     ),
-    mutant("dw_stale", "w", "a stale value", w=Stale(lambda q: q.x_in.T @ q.da)),
-    mutant("db_adds_up_over_calls", "b", "adding up over calls", b=Adding(lambda q: q.da.sum(axis=0))),
+    mutant("dw_stale", "w", "a stale value|what an earlier call saw", w=Stale(lambda q: q.x_in.T @ q.da)),
+    mutant(
+        "db_adds_up_over_calls", "b", "backward adds to what it returned before", b=Adding(lambda q: q.da.sum(axis=0))
+    ),
     layer("mask_missing", ALL, "the derivative of relu at y missing", da=lambda q: q.dy),
     layer("mask_of_the_cotangent", ALL, "not linear in the cotangent", da=lambda q: q.dy * (q.dy > 0)),
     layer("mask_turned", ALL, "", da=lambda q: q.dy * (q.a <= 0)),

@@ -165,7 +165,7 @@ MUTANTS = [
         U=lambda q: q.U + fitting(lambda: q.xs_in[q.t] @ q.da.T, q.da @ q.xs_in[q.t].T),
     ),
     mutant("back_clipped", ALL, "clipping", back=lambda q: np.clip(q.W_in.T @ q.da, -0.1, 0.1)),
-    mutant("dW_adds_up_over_calls", "W", "adding up over calls", found=None),
+    mutant("dW_adds_up_over_calls", "W", "backward adds to what it returned before", found=None),
 ]
 MUTANTS[-1].rules["found"] = (
     lambda adding: lambda q: {name: adding(q) if name == "W" else getattr(q, name) for name in ALL}

@@ -142,6 +142,7 @@ WITHIN = {
         "steps": {"partly", "scene", "stage", "view"},
         "search": {"moved", "partly", "calls", "shapes", "spanned", "stage", "steps", "upstream", "whole"},
         "report": {
+            "breached",
             "conditions",
             "following",
             "neighbours",

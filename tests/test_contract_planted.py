@@ -10,6 +10,7 @@ from hypothesis import settings
 import rnngrad as rg
 from rnngrad.breaches import BREACHES
 from rnngrad.check.assertion import settle
+from rnngrad.check.pipeline import Examined
 
 CASES = {
     ("x", "w", "b"): [rg.Case(N=4, d=3, m=2, seed=1), rg.Case(N=2, d=2, m=3, seed=5), rg.Case(N=3, d=1, m=1, seed=0)],
@@ -51,7 +52,7 @@ def test_a_breach_beside_right_numbers_is_the_headline_and_an_exception_of_its_o
     assert headline == report.breaches[0].message
     assert len([line for line in lines if line.startswith("contract   ")]) == len(report.breaches) - 1
     with pytest.raises(rg.ContractBreach) as caught:
-        settle(report, 0)
+        settle(Examined(report, None), 0)
     assert (caught.value.kind, caught.value.gradient or "") in row.found
     assert str(caught.value).split("\n")[0] == headline
 

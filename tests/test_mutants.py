@@ -18,8 +18,9 @@ def failed(report):
     return {gradient.name for gradient in report.gradients if gradient.verdict is FAIL}
 
 
-def texts(gradient):
-    return [finding.message for finding in gradient.findings] + [one.message for one in gradient.diagnoses]
+def texts(report, name):
+    findings = [*report.findings, *report[name].findings]
+    return [finding.message for finding in findings] + [one.message for one in report[name].diagnoses]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_wrong_backward_pass_fails_on_exactly_what_is_wrong_and_is_named(mutan
     report = found.diagnosed()
     assert failed(report) == set(mutant.wrong), "not caught"
     for name in mutant.wrong:
-        said = texts(report[name])
+        said = texts(report, name)
         assert any(words in text for words in mutant.words.split("|") for text in said), said
 
 
@@ -94,6 +95,6 @@ def test_a_property_test_shrinks_to_the_smallest_sizes_and_names_the_entry(name,
     assert float(numeric.rstrip(";")) == pytest.approx(worst.numeric, rel=1e-3)
     assert not np.isclose(worst.backward, worst.numeric)
     assert report.sizes == smallest
-    assert any(words in text for text in texts(worst))
+    assert any(words in text for text in texts(report, gradient))
     written = re.search(r"replay .*rg\.(Case\(.*?\))\)", str(caught.value)).group(1)
     assert all(f"{dim}={size}" in written for dim, size in smallest.items())

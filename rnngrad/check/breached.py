@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rnngrad.check.protocol.precision import in_single
 from rnngrad.result import Finding, GradientResult, Verdict
 
-__all__ = ["beside", "lead_of", "reported"]
+__all__ = ["NO_NUMBERS", "beside", "lead_of", "reported"]
 
 NO_NUMBERS = {"random", "state"}  # where nothing was computed twice alike, numbers say nothing
 

@@ -103,7 +103,8 @@ def cells(gradient: GradientResult) -> tuple[str, ...]:
 def shown(gradient: GradientResult) -> tuple[str, str]:
     """Write the claimed and the numerical value: enough digits to tell them apart where they differ."""
     left, right = float(gradient.backward or 0.0), float(gradient.numeric or 0.0)
-    return pairwise(left, right) if gradient.verdict is Verdict.FAIL else (value(left), value(right))
+    apart = gradient.verdict is Verdict.FAIL and (gradient.error or 0.0) > (gradient.bar or 0.0)
+    return pairwise(left, right) if apart else (value(left), value(right))
 
 
 def index(gradient: GradientResult) -> str:

@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 
+from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
 from rnngrad.check.diagnose.conditions import changed, dim_conditions, left_out, value_conditions
 from rnngrad.check.diagnose.following import following
@@ -34,12 +35,10 @@ NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason 
 
 
 def diagnosed(report: Report, scene: Scene) -> Report:
-    """Return a report with diagnoses of its wrong gradients."""
-    wrong = [
-        gradient
-        for gradient in report.gradients
-        if gradient.verdict is Verdict.FAIL and all(finding.kind in NUMBERS for finding in gradient.findings)
-    ]
+    """Return a report with diagnoses of its wrong gradients; where numbers say nothing, none is made."""
+    if any(finding.kind in NO_NUMBERS for finding in report.findings):
+        return report
+    wrong = [gradient for gradient in report.gradients if wrong_in_numbers(gradient)]
     try:
         size = len(scene.point.theta) + len(scene.point.f0)
         budget = min(RUNS, max(FEWEST, WORK // max(size, 1)))
@@ -51,6 +50,13 @@ def diagnosed(report: Report, scene: Scene) -> Report:
         for gradient in report.gradients
     )
     return replace(report, gradients=tuple(gradients))
+
+
+def wrong_in_numbers(gradient: GradientResult) -> bool:
+    """Tell whether a gradient fails for its numbers, whatever of the contract it breaks beside."""
+    kinds = {finding.kind for finding in gradient.findings if finding.kind in NUMBERS or not finding.breach}
+    failed = gradient.verdict is Verdict.FAIL and kinds <= set(NUMBERS)
+    return failed and bool(gradient.wrong or kinds)
 
 
 def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[Diagnosis]]:
