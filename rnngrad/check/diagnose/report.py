@@ -149,10 +149,7 @@ def marked(gradient: GradientResult) -> list[int]:
 
 def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]]) -> Stage | None:
     """Return the stage at another case, where some of the gradients are wrong there too."""
-    try:
-        stage = stage_at(scene, names, axes, {})
-    except Exception:
-        return None
+    stage = stage_at(scene, names, axes, {})
     return stage if stage is not None and (stage.views or stage.shaped) else None
 
 
