@@ -398,3 +398,13 @@ def test_of_a_large_tensor_without_the_complex_step_fewer_entries_tell_as_much()
     report = check(pair, LARGE)
     assert report.method.startswith("central")
     assert "dw is consistent with the transpose of the true gradient" in said(report, "w")[0]
+
+
+def test_what_explains_one_of_two_cases_alone_says_so():
+    def backward(d, x):
+        return d * np.cos(x) * (-1 if len(x) == 2 else 3.7)
+
+    report = check(rg.pair(np.sin, backward, inputs={"x": "n"}), rg.Case(n=2, seed=1))
+    assert said(report, "x")[0].startswith(
+        "dx is consistent with 3.7 times the true gradient: the same direction, cosine 1, seen at Case(n=3, seed=2)"
+    )
