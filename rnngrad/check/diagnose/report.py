@@ -133,10 +133,12 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
     if beside is not None:  # what is zero at this point may tell more at another one
         left = [name for name in names if name not in guesses]
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
+    left = [name for name in here.views if name not in guesses]
+    guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
+    if beside is not None:
         left = [name for name in names if name not in guesses]
         guesses = alone(here, left, f"though not at {beside.scene.case}") | guesses
-    left = [name for name in here.views if name not in guesses]
-    return {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
+    return guesses
 
 
 def alone(stage: Stage, names: Sequence[str], where: str) -> dict[str, Guess]:
