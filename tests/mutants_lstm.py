@@ -45,7 +45,7 @@ lstm = Family(
         "b": lambda q: q.dz.sum(axis=1, keepdims=True),
     },
     cases=(
-        rg.Case(m=2, N=4, n=3, seed=3),
+        rg.Case(m=1, N=3, n=2, seed=3),
         rg.Case(m=1, N=2, n=2, seed=0),
         rg.Case(m=3, N=3, n=3, seed=4),
     ),

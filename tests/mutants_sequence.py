@@ -35,8 +35,8 @@ sequence = Family(
     },
     after={"xs": lambda q: np.stack(q.log["x"][::-1]), "h0": lambda q: q.back},
     cases=(
-        rg.Case(T=4, m=2, N=3, n=5, seed=3),
-        rg.Case(T=4, m=2, N=3, n=5, seed=4),
+        rg.Case(T=4, m=1, N=3, n=2, seed=3),
+        rg.Case(T=4, m=1, N=3, n=2, seed=4),
         rg.Case(T=3, m=2, N=2, n=2, seed=0),
         rg.Case(T=5, m=3, N=3, n=3, seed=4, scale=0.5),
     ),

@@ -122,6 +122,18 @@ ignoring = rg.pair(
     name="ignoring",
 )
 constant = rg.pair(lambda x: (1 + 0 * x, x), lambda d, x: d * np.cos(x), inputs={"x": "n"}, name="constant")
+crooked = rg.pair(
+    lambda x, alpha: (alpha * np.sin(x), (x, alpha)),
+    lambda d, cache: (d * (cache[1] * np.cos(cache[0]) + 1 + cache[0] ** 3), np.sum(d * np.sin(cache[0]))),
+    inputs={"x": "n", "alpha": ""},
+    name="crooked",
+)
+stacked = rg.pair(
+    lambda x, W: (W @ x, (x, W)),
+    lambda d, cache: (cache[1].T @ d * np.arange(2.0, len(cache[0]) + 2), -np.outer(d, cache[0])),
+    inputs={"x": "m", "W": "2*n m"},
+    name="stacked",
+)
 many = rg.pair(np.sin, lambda d, x: (d * np.cos(x))[::-1], inputs={"x": "a b c d e"}, name="many")
 MATRIX = {"A": RNG.normal(size=(3, 2)) + 1j * RNG.normal(size=(3, 2)), "z": RNG.normal(size=2) + 1j}
 FLAT = rg.Pair(
@@ -193,6 +205,14 @@ UNSEEN = [
     (scaled, rg.Case(n=3, seed=1), "x", "alpha times the true gradient"),
     (ignoring, rg.Case(n=3, seed=1), "x", "nothing coming from the cotangent of square: that path is missing, and"),
     (constant, rg.Case(n=3, seed=1), "x", "backward has norm"),
+    (crooked, rg.Case(n=3, seed=1), "x", "nothing that was tried explains dx"),
+    (stacked, rg.Case(m=3, n=2, seed=1), "x", "nothing that was tried explains dx"),
+    (
+        elementwise(lambda x: x / (1 + np.exp(-x)), lambda x: 1 / (1 + np.exp(-x))),
+        rg.Case(n=3, seed=1),
+        "x",
+        "right while x is zero",
+    ),
     (many, rg.Case(a=2, b=1, c=1, d=1, e=1, seed=1), "x", "reversed along a"),
     (spoiled("w", lambda dw: dw[None]), rg.Case(N=3, d=2, m=2, seed=1), "w", "laid out in another shape"),
 ]
@@ -307,15 +327,19 @@ def test_an_experiment_that_raises_is_no_evidence_and_no_error(calls):
     assert report["x"].verdict is FAIL
 
 
-def test_forward_that_raises_elsewhere_leaves_the_diagnosis_at_the_case_alone():
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda x: -np.cos(x), "with its sign turned"), (lambda x: np.cos(x) + 1 + x**3, "nothing that was tried")],
+)
+def test_forward_that_raises_elsewhere_leaves_the_diagnosis_at_the_case_alone(change, words):
     def forward(x):
         if x.shape != (2, 3):
             raise ValueError("only this shape")
         return np.sin(x), x
 
-    pair = rg.pair(forward, lambda d, x: -d * np.cos(x), inputs={"x": "n m"}, name="rigid")
+    pair = rg.pair(forward, lambda d, x: d * change(x), inputs={"x": "n m"}, name="rigid")
     report = check(pair, rg.Case(n=2, m=3, seed=1))
-    assert "with its sign turned" in said(report, "x")[0]
+    assert words in said(report, "x")[0]
 
 
 def test_an_output_whose_cotangent_is_zero_tells_nothing():
@@ -353,3 +377,34 @@ def test_an_error_in_the_diagnosis_itself_leaves_the_report_as_it_is(monkeypatch
 
     monkeypatch.setattr(sys.modules["rnngrad.check.diagnose.report"], "diagnoses", broken)
     assert found.diagnosed() == found.report
+
+
+def test_an_input_that_cannot_be_stretched_is_passed_by_in_the_search_for_an_eps():
+    def forward(x):
+        if np.abs(x).max() > 5:
+            raise ValueError("too large")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda d, x: d * (np.cos(x) + 1 + x**3), inputs={"x": "n"}, name="bounded")
+    assert "nothing that was tried explains dx" in said(check(pair, rg.Case(n=3, seed=1)), "x")[0]
+
+
+def test_of_a_large_tensor_without_the_complex_step_fewer_entries_tell_as_much():
+    pair = rg.pair(
+        lambda x, w, b: (np.real(x) @ w + abs(b), (x, w)),
+        lambda d, cache: (d @ cache[1].T, (cache[0].T @ d).T.copy(), d.sum(axis=0) * np.sign(LARGE["b"])),
+        inputs={"x": "N d", "w": "d d", "b": "d"},
+    )
+    report = check(pair, LARGE)
+    assert report.method.startswith("central")
+    assert "dw is consistent with the transpose of the true gradient" in said(report, "w")[0]
+
+
+def test_what_explains_one_of_two_cases_alone_says_so():
+    def backward(d, x):
+        return d * np.cos(x) * (-1 if len(x) == 2 else 3.7)
+
+    report = check(rg.pair(np.sin, backward, inputs={"x": "n"}), rg.Case(n=2, seed=1))
+    assert said(report, "x")[0].startswith(
+        "dx is consistent with 3.7 times the true gradient: the same direction, cosine 1, seen at Case(n=3, seed=2)"
+    )

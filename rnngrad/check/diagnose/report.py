@@ -136,16 +136,21 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         left = [name for name in here.views if name not in guesses]
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
-    left = [name for name in here.views if name not in guesses]
-    guesses = explain(limited(here, left), None) | guesses
     if beside is not None:  # what is zero at this point may tell more at another one
-        guesses = explain(limited(beside, [name for name in names if name not in here.views]), None) | guesses
+        left = [name for name in names if name not in guesses]
+        guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
+    left = [name for name in here.views if name not in guesses]
+    guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
+    if beside is not None:
+        left = [name for name in names if name not in guesses]
+        guesses = alone(here, left, f"though not at {beside.scene.case}") | guesses
     return guesses
 
 
-def alone(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
-    """Explain gradients in one case."""
-    yield from explain(limited(stage, names), None).values()
+def alone(stage: Stage, names: Sequence[str], where: str) -> dict[str, Guess]:
+    """Explain gradients in one of two cases, and say so."""
+    found = explain(limited(stage, names), None)
+    return {name: replace(guess, words=f"{guess.words}, {where}") for name, guess in found.items()}
 
 
 def marked(gradient: GradientResult) -> list[int]:
@@ -155,10 +160,7 @@ def marked(gradient: GradientResult) -> list[int]:
 
 def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]]) -> Stage | None:
     """Return the stage at another case, where some of the gradients are wrong there too."""
-    try:
-        stage = stage_at(scene, names, axes, {})
-    except Exception:
-        return None
+    stage = stage_at(scene, names, axes, {})
     return stage if stage is not None and (stage.views or stage.shaped) else None
 
 
@@ -177,4 +179,4 @@ def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> 
             yield replace(guess, words=f"{guess.words}, seen at {dim} = 1")
 
 
-SEARCHES: tuple[Search, ...] = (following, eps, at_one, alone, values)
+SEARCHES: tuple[Search, ...] = (following, eps, at_one)

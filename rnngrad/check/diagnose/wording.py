@@ -37,7 +37,7 @@ def said(scene: Scene, guesses: Sequence[Guess]) -> dict[str, list[Diagnosis]]:
 
 def facts(dims: Mapping[str, int], words: str, group: Sequence[Guess]) -> str:
     """Return the sizes of the dims that are spoken of, what is left unexplained, and the first note, in brackets."""
-    spoken = set(WORDS.findall(words)) - {"a"}
+    spoken = set(WORDS.findall(re.sub(r"Case\(.*\)", "", words))) - {"a"}
     parts = [f"{name} = {size}" for name, size in dims.items() if name in spoken and not stated(name, words)]
     parts += [guess.note for guess in group[:1] if guess.note]
     residuals = [guess.residual for guess in group if guess.residual is not None]
