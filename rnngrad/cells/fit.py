@@ -19,7 +19,7 @@ parsed = cache(parse)
 def fitted(shapes: Mapping[str, str], arrays: Mapping[str, Any]) -> Sizes:
     """Return the sizes of the dims; raise ValueError where shapes or dtypes of the arrays do not fit together."""
     for name in shapes:
-        if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "fc":
+        if not isinstance(arrays[name], np.ndarray | np.generic) or arrays[name].dtype.kind not in "fc":
             raise ValueError(f"{name} is {described(arrays[name])}, expected an array of floating-point numbers")
     precisions = {name: np.finfo(arrays[name].dtype).dtype for name in shapes}  # complex128 goes with float64
     if len(set(precisions.values())) > 1:
@@ -40,7 +40,7 @@ def bound(shapes: Mapping[str, str], arrays: Mapping[str, Any]) -> Sizes:
 
 def whole(name: str, value: Any, shape: tuple[int, ...], below: int) -> None:
     """Raise ValueError where a value is no array of that shape of integers from 0 to below - 1."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iub":
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "iub":
         raise ValueError(f"{name} is {described(value)}, expected an array of integers")
     if value.shape != shape:
         raise ValueError(f"{name} has shape {value.shape}, expected {shape}")
@@ -67,4 +67,4 @@ def chosen(option: str, value: str, table: Mapping[str, Row]) -> Row:
 
 def described(value: Any) -> str:
     """Say what a value is."""
-    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{value!r:.40} ({type(value).__name__})"
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray | np.generic) else f"{value!r:.40} ({type(value).__name__})"

@@ -75,8 +75,9 @@ def rnn_cell_forward(
     Takes x_t (m, N), s_prev (n, N) and the parameters U, W, V, ba, by; returns s_next (n, N), out_pred (k, N) and
     the cache for `rnn_cell_backward`. The dtype of the arrays is kept.
     """
-    U, W, V, ba, by = picked("parameters of rnn", ("U", "W", "V", "ba", "by"), parameters).values()
-    fitted(STEP | SHAPES, {"x_t": x_t, "s_prev": s_prev} | dict(parameters))
+    used = picked("parameters of rnn", PARAMETERS, parameters)
+    fitted(STEP | PARAMETERS, {"x_t": x_t, "s_prev": s_prev} | used)
+    U, W, V, ba, by = used.values()
     act, _ = chosen("activation", activation, ACTIVATIONS)
     s_next = act(U @ x_t + W @ s_prev + ba)
     out_pred = softmax(V @ s_next + by)
@@ -186,24 +187,24 @@ def relu_backward(ds_next: Array, dout_pred: Array, cache: Cache) -> Gradients:
 
 
 STEP = {"x_t": "m N", "s_prev": "n N"}
-SHAPES = {"U": "n m", "W": "n n", "V": "k n", "ba": "n 1", "by": "k 1"}
-INPUTS = STEP | {"parameters": SHAPES}
+PARAMETERS = {"U": "n m", "W": "n n", "V": "k n", "ba": "n 1", "by": "k 1"}
+SHAPES = STEP | {"parameters": PARAMETERS}
 RETURNS = ("s_next", "out_pred", "cache")
 SEQUENCE = {"xs": "T m N", "s_0": "n N", "parameters": CELLS["tanh"].parameters}
 GAINS = {"gU": "n 1", "gW": "n 1"}
 
-rnn_cell = pair(rnn_cell_forward, backward_from_both, inputs=INPUTS, returns=RETURNS)
+rnn_cell = pair(rnn_cell_forward, backward_from_both, inputs=SHAPES, returns=RETURNS)
 rnn_cell_state = pair(
     rnn_cell_forward,
     rnn_cell_backward,
-    inputs=INPUTS,
+    inputs=SHAPES,
     returns=RETURNS,
     upstream=("s_next",),
     wrt=("x_t", "s_prev", "U", "W", "ba"),
     name="rnn_cell_state",
 )
 rnn_cell_relu = pair(
-    partial(rnn_cell_forward, activation="relu"), relu_backward, inputs=INPUTS, returns=RETURNS, name="rnn_cell_relu"
+    partial(rnn_cell_forward, activation="relu"), relu_backward, inputs=SHAPES, returns=RETURNS, name="rnn_cell_relu"
 )
 rnn_sequence = pair(rnn_forward, rnn_backward, inputs=SEQUENCE, returns=("states", "cache"), name="rnn_sequence")
 rnn_relu = pair(
