@@ -67,4 +67,8 @@ def chosen(option: str, value: str, table: Mapping[str, Row]) -> Row:
 
 def described(value: Any) -> str:
     """Say what a value is."""
-    return f"an array of {value.dtype}" if isinstance(value, np.ndarray | np.generic) else f"{value!r:.40} ({type(value).__name__})"
+    return (
+        f"an array of {value.dtype}"
+        if isinstance(value, np.ndarray | np.generic)
+        else f"{value!r:.40} ({type(value).__name__})"
+    )
