@@ -42,12 +42,13 @@ def whole(name: str, value: Any, shape: tuple[int, ...], below: int) -> None:
     """Raise ValueError where a value is no array of that shape of integers from 0 to below - 1."""
     if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "iub":
         raise ValueError(f"{name} is {described(value)}, expected an array of integers")
-    if value.shape != shape:
-        raise ValueError(f"{name} has shape {value.shape}, expected {shape}")
-    wrong = np.argwhere((value < 0) | (value >= below))
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    wrong = np.argwhere((array < 0) | (array >= below))
     if len(wrong):
         index = tuple(int(i) for i in wrong[0])
-        raise ValueError(f"{name}[{', '.join(map(str, index))}] is {value[index]}, expected 0 to {below - 1}")
+        raise ValueError(f"{name}[{', '.join(map(str, index))}] is {array[index]}, expected 0 to {below - 1}")
 
 
 def picked(name: str, names: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,9 @@ def affine_forward(x: Array, W: Array, b: Array) -> tuple[Array, tuple[Array, Ar
 def affine_backward(dy: Array, cache: tuple[Array, Array]) -> Gradients:
     """Return dx, dW, db from dy (..., n, N)."""
     x, W = cache
-    columns = np.moveaxis(dy, -2, 0).reshape(len(W), dy.size // max(len(W), 1))
-    inputs = np.moveaxis(x, -2, 0).reshape(W.shape[1], columns.shape[1])
+    examples = int(np.prod((*dy.shape[:-2], dy.shape[-1])))
+    columns = np.moveaxis(dy, -2, 0).reshape(len(W), examples)
+    inputs = np.moveaxis(x, -2, 0).reshape(W.shape[1], examples)
     return {"dx": W.T @ dy, "dW": columns @ inputs.T, "db": columns.sum(axis=1, keepdims=True)}
 
 
@@ -88,7 +89,7 @@ def dropout_forward(x: Array, mask: Array, *, rate: float = 0.5) -> tuple[Array,
     whole("mask", mask, x.shape, 2)
     if not 0 <= rate < 1:
         raise ValueError(f"rate={rate!r}, expected 0 <= rate < 1")
-    kept = mask * x.dtype.type(1 / (1 - rate))
+    kept = np.multiply(mask, 1 / (1 - rate), dtype=x.real.dtype)
     return x * kept, kept
 
 

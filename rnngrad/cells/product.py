@@ -98,38 +98,35 @@ def cut(p: Array, blocks: Array) -> Array:
 
 def columns(n: int, depth: int, itemsize: int) -> int:
     """Return how many of n columns make a block: the most that fit and divide n, or all where that is too few."""
+    if n * depth * itemsize <= BLOCK:
+        return max(n, 1)
     fitting = [c for c in range(NARROW, n) if n % c == 0 and c * depth * itemsize <= BLOCK]
-    return n if n * depth * itemsize <= BLOCK else max(fitting, default=n)
+    return max(fitting, default=n)
 
 
-def normed_of(gain: Array | None, like: Array, g: int) -> Normed | None:
-    """Return what a run with states like (T, N, n) keeps of a product with that gain; None where it has none."""
+def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
+    """Return what a run with states like (T, N, n) keeps of a product of g gates; None where it has no gain."""
     if gain is None:
         return None
     T, N, n = like.shape
     return Normed(np.empty((T, N, g, n), like.dtype), np.empty((T, N, g, 1), like.dtype))
 
 
-def product_of(W: Array, gain: Array | None, normed: Normed | None, like: Array) -> Product:
+def product_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array) -> Product:
     """Return the product with W (g n, n) for states like (N, n)."""
     N, n = like.shape
-    g, c = len(W) // n if n else 1, columns(n, n, like.itemsize)
-    blocks = np.ascontiguousarray(W.reshape(g, n // c if c else 1, c, n).swapaxes(2, 3))
-    return Product(blocks, shaped(gain, n), normed, np.empty((N, g, n), like.dtype))
+    c = columns(n, n, like.itemsize)
+    blocks = np.ascontiguousarray(W.reshape(g, n // c, c, n).swapaxes(2, 3))
+    return Product(blocks, None if gain is None else gain.reshape(g, n), normed, np.empty((N, g, n), like.dtype))
 
 
-def pullback_of(W: Array, gain: Array | None, normed: Normed | None, like: Array, steps: int) -> Pullback:
-    """Return the way back through the product with W (g n, n) for states like (N, n)."""
+def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array, steps: int) -> Pullback:
+    """Return the way back through the product with W (g n, n) for states like (N, n) of so many steps."""
     N, n = like.shape
-    g = len(W) // n if n else 1
-    c = columns(n, n * g, like.itemsize)
-    parts = 1 if n * g * c * like.itemsize <= BLOCK else g
-    c = c if parts == 1 else columns(n, n, like.itemsize)
-    blocks = np.ascontiguousarray(W.reshape(parts, n * g // parts, n // c if c else 1, c).swapaxes(1, 2))
+    c, parts = columns(n, g * n, like.itemsize), 1
+    if c * g * n * like.itemsize > BLOCK:  # too many rows for a narrow block: sum over the gates afterwards
+        c, parts = columns(n, n, like.itemsize), g
+    blocks = np.ascontiguousarray(W.reshape(parts, g * n // parts, n // c, c).swapaxes(1, 2))
     raw = np.empty((0 if normed is None else steps, N, g, n), like.dtype)
-    return Pullback(blocks, shaped(gain, n), normed, np.empty((N, parts, n), like.dtype), raw)
-
-
-def shaped(gain: Array | None, n: int) -> Array | None:
-    """Return a gain as (g, n)."""
-    return None if gain is None else gain.reshape(len(gain) // n if n else 1, n)
+    gain = None if gain is None else gain.reshape(g, n)
+    return Pullback(blocks, gain, normed, np.empty((N, parts, n), like.dtype), raw)

@@ -77,9 +77,7 @@ def sequence_forward(
     a = np.empty((T, N, cell.gates, n), dtype) if cell.keeps else after[0][:, :, None]
     inputs = at_inputs(x, used, a)
     run = Run(a, before, after, np.empty((T if cell.keeps else 0, N, n), dtype), used)
-    normed = tuple(
-        normed_of(gain, before[0], g) for (_, gain), g in zip(products(cell, used, n), cell.products, strict=True)
-    )
+    normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
     trace = Trace(cell, x, run, reverse, absent, inputs, normed)
     forward_in_time(trace)
     return tuple(rows(s) for s in after), trace
@@ -169,25 +167,24 @@ def gradients_at_gates(trace: Trace, da: Array) -> tuple[Gradients, Array]:
     return found, da
 
 
-def products(cell: Cell, parameters: Parameters, n: int) -> list[tuple[Array, Array | None]]:
-    """Return the rows of W, and of its gain, for each product of a cell."""
-    W, gain = parameters["W"], parameters.get("gW")
-    ends = np.cumsum(cell.products) * n
-    parts = [slice(end - g * n, end) for g, end in zip(cell.products, ends, strict=True)]
-    return [(W[part], None if gain is None else gain[part]) for part in parts]
-
-
 def tools_of(trace: Trace, *, back: bool) -> Tools:
-    """Return what the steps of one pass work with."""
+    """Return what the steps of one pass work with; each product has its rows of W and of its gain."""
     cell, run = trace.cell, trace.run
     T, N, g, n = run.a.shape
+    W, gain = run.parameters["W"], run.parameters.get("gW")
     work = np.empty((N, n), run.a.dtype)
-    weights = list(zip(products(cell, run.parameters, n), trace.normed, strict=True))
-    ahead = () if back else tuple(product_of(W, gain, normed, work) for (W, gain), normed in weights)
-    ways = tuple(pullback_of(W, gain, normed, work, T) for (W, gain), normed in weights) if back else ()
+    ahead, ways, start = [], [], 0
+    for count, normed in zip(cell.products, trace.normed, strict=True):
+        rows = slice(start * n, (start + count) * n)
+        given = (W[rows], None if gain is None else gain[rows], normed, count, work)
+        if back:
+            ways.append(pullback_of(*given, T))
+        else:
+            ahead.append(product_of(*given))
+        start += count
     half = np.empty((N, g, n), run.a.dtype)
     half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None]
-    return Tools(ahead, ways, work, half, 1 - half)
+    return Tools(tuple(ahead), tuple(ways), work, half, 1 - half)
 
 
 def rows(x: Array) -> Array:
