@@ -79,12 +79,13 @@ def sequence_forward(
     run = Run(a, before, after, np.empty((T if cell.keeps else 0, N, n), dtype), used)
     normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
     trace = Trace(cell, x, run, reverse, absent, inputs, normed)
-    forward_in_time(trace)
-    return tuple(rows(s) for s in after), trace
+    out = tuple(np.empty((T, n, N), dtype) for _ in states)
+    forward_in_time(trace, out)
+    return out, trace
 
 
-def forward_in_time(trace: Trace) -> None:
-    """Take all steps."""
+def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
+    """Take all steps, and copy the states of each into out, examples as columns, while they are at hand."""
     run, absent = trace.run, trace.absent
     tools = tools_of(trace, back=False)
     for t in trace.order(range(len(run.a))):
@@ -92,6 +93,8 @@ def forward_in_time(trace: Trace) -> None:
         if absent is not None:
             for s_prev, s in zip(run.before, run.after, strict=True):
                 np.copyto(s[t], s_prev[t], where=absent[t])
+        for columns, s in zip(out, run.after, strict=True):
+            columns[t] = s[t].T
 
 
 def sequence_backward(
@@ -109,7 +112,7 @@ def sequence_backward(
     d = np.empty((T, N, cell.blocks, n), run.a.dtype)
     tools = tools_of(trace, back=True)
     last = [cotangent_rows(f"last {name}", ds, tools.work) for name, ds in zip(cell.states, ends, strict=True)]
-    ds = tuple(np.zeros_like(tools.work) if end is None else end for end in last)
+    ds = tuple(np.zeros_like(tools.work) if end is None else end.copy() for end in last)
     back_in_time(trace, tools, d, upstream, ds)
     found, da = cell.collect(run, tools.pullbacks, d)
     at_gates, da = gradients_at_gates(trace, da)
@@ -188,7 +191,7 @@ def tools_of(trace: Trace, *, back: bool) -> Tools:
 
 
 def rows(x: Array) -> Array:
-    """Return a new array with the last two axes exchanged: examples as rows instead of columns, or back."""
+    """Return a new array with examples as rows instead of columns."""
     return np.array(x.swapaxes(-1, -2), order="C")
 
 
@@ -217,9 +220,9 @@ def mask_of(lengths: Array, T: int) -> Array:
 
 
 def cotangent_rows(name: str, ds: Array | None, like: Array) -> Array | None:
-    """Return a cotangent with examples as rows; raise ValueError where it does not fit the states, which are so."""
+    """Return a view of a cotangent with examples as rows; raise ValueError where it does not fit the states."""
     if ds is None:
         return None
     named = {f"state {name}": like.swapaxes(-1, -2), f"the cotangent of {name}": ds}
     fitted(dict.fromkeys(named, "*steps n N"), named)
-    return rows(ds)
+    return ds.swapaxes(-1, -2)
