@@ -97,7 +97,8 @@ def test_dropout_keeps_the_mean_and_drops_by_the_mask(dtype):
 
 
 SHAPES = {
-    "rnn": (init.rnn_parameters, 1, {"V": (2, 40), "by": (2, 1)}, {"k": 2}),
+    "rnn": (init.rnn_parameters, 1, {}, {}),
+    "rnn with head": (init.rnn_parameters, 1, {"V": (2, 40), "by": (2, 1)}, {"k": 2}),
     "lstm": (init.lstm_parameters, 4, {}, {}),
     "gru": (init.gru_parameters, 3, {"bw": (40, 1)}, {}),
     "gru before": (init.gru_parameters, 3, {}, {"reset": "before"}),

@@ -9,7 +9,7 @@ import numpy as np
 from rnngrad.errors import InvalidPair
 from rnngrad.spec import Sizes, bind, parse
 
-__all__ = ["chosen", "fitted", "picked", "whole"]
+__all__ = ["bound", "chosen", "fitted", "picked", "whole"]
 
 Row = TypeVar("Row")
 

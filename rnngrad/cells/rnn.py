@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 
 from rnngrad.cells.cell import Array, Cell, Gradients, Parameters, Run, Tools, collect_sum
-from rnngrad.cells.fit import chosen, fitted, picked
+from rnngrad.cells.fit import bound, chosen, picked
 from rnngrad.cells.sequence import MASK, Trace, sequence_backward, sequence_forward
 from rnngrad.pair import pair
 
@@ -76,7 +76,7 @@ def rnn_cell_forward(
     the cache for `rnn_cell_backward`. The dtype of the arrays is kept.
     """
     used = picked("parameters of rnn", PARAMETERS, parameters)
-    fitted(STEP | PARAMETERS, {"x_t": x_t, "s_prev": s_prev} | used)
+    bound(STEP | PARAMETERS, {"x_t": x_t, "s_prev": s_prev} | used)  # this step has always mixed dtypes as numpy does
     U, W, V, ba, by = used.values()
     act, _ = chosen("activation", activation, ACTIVATIONS)
     s_next = act(U @ x_t + W @ s_prev + ba)
