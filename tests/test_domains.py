@@ -37,6 +37,14 @@ def test_real_values_are_as_many_as_those_that_they_come_from_and_in_their_order
     assert len(set(values)) == 200
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_not_even_a_huge_scale_reaches_a_single_bound(sign):
+    declared = {"x": rg.Array("50", low=0), "y": rg.Array("50", high=0)}
+    arrays = drawn(declared, rg.Case(scale=sign * 1e12, seed=1))
+    assert (arrays["x"] > 0).all()
+    assert (arrays["y"] < 0).all()
+
+
 def test_the_zeros_of_a_fill_lie_in_the_middle():
     case = rg.Case(fills={"x": "zeros", "y": "zeros", "z": "zeros"})
     declared = {"x": rg.Array("1", low=0, high=1), "y": rg.Array("1", low=2), "z": rg.Array("1", high=2)}

@@ -3,8 +3,8 @@
 Examples stand as rows and gates on an axis of their own: s is (N, n), p is (N, g, n) for the g gates stacked in W.
 
 W is copied once for each pass, into blocks of a few columns: OpenBLAS multiplies small matrices without packing them
-first, and a block then stays in the cache. With N = 32 this makes these products up to 1.5 times as fast, and they
-are half of all work (``benchmarks/cells.py --products``).
+first, and a block then stays in the cache. On one thread and with N = 32 the products of the steps, a third of all
+there is to multiply, are 1.3 to 2 times as fast so (``benchmarks/cells.py --products``).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ __all__ = ["Normed", "Product", "Pullback", "flat", "normed_of", "product_of", "
 
 Array = NDArray[Any]
 
-BLOCK = 2**16  # bytes: the best of 2^14 to 2^19 for n = 64, 256, 512 in both dtypes, by the same benchmark
+BLOCK = 2**16  # bytes: of 2^14 to 2^19 the best or near it for n = 64, 256, 512 in both dtypes, by that benchmark
 NARROW = 16  # columns: the kernels are made for so many at once, and more
 
 
