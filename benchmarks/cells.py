@@ -94,8 +94,8 @@ def products(cell: Cell, n: int, dtype: Any) -> Work:
         for t in range(T):
             back(t, d, ds)
         da @ U
-        da.T @ x
-        da.T @ x
+        x.T @ da
+        x.T @ da
 
     return work
 

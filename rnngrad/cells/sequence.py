@@ -16,7 +16,7 @@ import numpy as np
 from rnngrad.cells.cell import Array, Cell, Gradients, Parameters, Run, Tools
 from rnngrad.cells.fit import fitted, picked, whole
 from rnngrad.cells.norm import norm, norm_backward
-from rnngrad.cells.product import Normed, flat, normed_of, product_of, pullback_of, tall
+from rnngrad.cells.product import Normed, flat, normed_of, outer, product_of, pullback_of, tall
 from rnngrad.spec import Array as Declared
 
 __all__ = ["MASK", "Trace", "mask_of", "sequence_backward", "sequence_forward"]
@@ -120,7 +120,7 @@ def sequence_backward(
     return (
         {"dxs": dx.swapaxes(1, 2)}
         | {f"d{name}_0": ds.T for name, ds in zip(cell.states, ds, strict=True)}
-        | {"dU": tall(flat(da)).T @ tall(x)}
+        | {"dU": outer(da, x)}
         | found
         | at_gates
     )
