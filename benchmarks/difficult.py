@@ -21,84 +21,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
+from difficult_pairs import PAIRS, SATURATING, sequence
 
 import rnngrad as rg
-from rnngrad.cells.rnn import rnn_cell
 
 Arrays = dict[str, Any]
 Draw = np.random.Generator
-
-
-def sequence_forward(xs: Any, h0: Any, W: Any, U: Any) -> Any:
-    hs = [h0]
-    for x in xs:
-        hs.append(np.tanh(W @ hs[-1] + U @ x))
-    return np.array(hs[1:]).reshape(len(xs), *h0.shape), (xs, hs, W, U)
-
-
-def sequence_backward(dout: Any, cache: Any) -> Any:
-    xs, hs, W, U = cache
-    dxs, dh, dW, dU = np.zeros_like(xs), np.zeros_like(hs[0]), np.zeros_like(W), np.zeros_like(U)
-    for t in reversed(range(len(xs))):
-        da = (1 - hs[t + 1] ** 2) * (dh + dout[t])
-        dW += da @ hs[t].T
-        dU += da @ xs[t].T
-        dxs[t] = U.T @ da
-        dh = W.T @ da
-    return dxs, dh, dW, dU
-
-
-def logistic(z: Any) -> Any:
-    return 0.5 * (1 + np.tanh(0.5 * z))
-
-
-def lstm_forward(x: Any, h: Any, c: Any, W: Any, R: Any) -> Any:
-    i, f, g, o = np.split(W @ x + R @ h, 4)
-    i, f, g, o = logistic(i), logistic(f), np.tanh(g), logistic(o)
-    c_next = f * c + i * g
-    return o * np.tanh(c_next), c_next, (x, h, c, W, R, i, f, g, o, c_next)
-
-
-def lstm_backward(dh: Any, dc: Any, cache: Any) -> Any:
-    x, h, c, W, R, i, f, g, o, c_next = cache
-    t = np.tanh(c_next)
-    dc = dc + dh * o * (1 - t**2)
-    da = np.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * t * o * (1 - o)])
-    return W.T @ da, R.T @ da, dc * f, da @ x.T, da @ h.T
-
-
-def norm_forward(x: Any, gamma: Any, beta: Any) -> Any:
-    sigma = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
-    x_hat = (x - x.mean(axis=1, keepdims=True)) / sigma
-    return gamma * x_hat + beta, (x_hat, sigma, gamma)
-
-
-def norm_backward(dout: Any, cache: Any) -> Any:
-    x_hat, sigma, gamma = cache
-    d = dout * gamma
-    means = d.mean(axis=1, keepdims=True) + x_hat * (d * x_hat).mean(axis=1, keepdims=True)
-    return (d - means) / sigma, (dout * x_hat).sum(axis=0), dout.sum(axis=0)
-
-
-def entropy_forward(z: Any) -> Any:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    p = e / e.sum(axis=1, keepdims=True)
-    labels = np.arange(len(z)) % z.shape[1]
-    return (np.log(e.sum(axis=1)) - (z - z.max(axis=1, keepdims=True))[np.arange(len(z)), labels]).mean(), (p, labels)
-
-
-def entropy_backward(dout: Any, cache: Any) -> Any:
-    p, labels = cache
-    dz = p.copy()
-    dz[np.arange(len(p)), labels] -= 1
-    return dout * dz / len(p)
-
-
-sequence = rg.pair(sequence_forward, sequence_backward, inputs={"xs": "T m N", "h0": "n N", "W": "n n", "U": "n m"})
-lstm = rg.pair(lstm_forward, lstm_backward, inputs={"x": "m N", "h": "n N", "c": "n N", "W": "4*n m", "R": "4*n n"})
-layer_norm = rg.pair(norm_forward, norm_backward, inputs={"x": "N d", "gamma": "d", "beta": "d"})
-entropy = rg.pair(entropy_forward, entropy_backward, inputs={"z": "N C"})
-PAIRS = (rnn_cell, sequence, lstm, layer_norm, entropy)
 
 
 def drawn(pair: rg.Pair, rng: Draw, low: int = 1, **fixed: int) -> Arrays:
@@ -123,7 +51,7 @@ def scaled_entries(rng: Draw) -> tuple[rg.Pair, Arrays]:
 
 
 def saturated(rng: Draw) -> tuple[rg.Pair, Arrays]:
-    pair = any_of(rng, (rnn_cell, sequence, lstm))
+    pair = any_of(rng, SATURATING)
     return pair, {name: a * 2.0 ** rng.uniform(0, 7) for name, a in drawn(pair, rng).items()}
 
 

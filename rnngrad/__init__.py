@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnngrad.check.assertion import assert_gradients as assert_gradients
     from rnngrad.check.pipeline import check as check
     from rnngrad.check.plan import forward_passes as forward_passes
+    from rnngrad.errors import ContractBreach as ContractBreach
     from rnngrad.errors import GradientMismatch as GradientMismatch
     from rnngrad.errors import InvalidPair as InvalidPair
     from rnngrad.errors import Undecided as Undecided
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 PUBLIC = {
     "Array": "rnngrad.spec",
     "Case": "rnngrad.case",
+    "ContractBreach": "rnngrad.errors",
     "Estimate": "rnngrad.result",
     "GradientMismatch": "rnngrad.errors",
     "InvalidPair": "rnngrad.errors",

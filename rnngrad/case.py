@@ -164,11 +164,11 @@ def drawn(name: str, shape: Shape, case: Case, stream: int) -> NDArray[Any]:
     """Return the values of one input."""
     sizes, fill = shape.sizes(case.dims), case.fills.get(name, "full")
     if shape.below is None:
-        return between(FILLS[fill](sizes, case.seed, stream) * case.scale, shape.low, shape.high)
+        return np.asarray(between(FILLS[fill](sizes, case.seed, stream) * case.scale, shape.low, shape.high))
     below = shape.below.size(case.dims) or 0
     if below < 1 and np.prod(sizes):
         raise InvalidPair(f"{case} does not fit: {name} holds integers below {shape.below.text}, and there are none")
-    return whole(sizes, case.seed, stream, fill, max(below, 1))
+    return np.asarray(whole(sizes, case.seed, stream, fill, max(below, 1)))
 
 
 def draw_inputs(shapes: Mapping[str, Shape], case: Case) -> dict[str, NDArray[Any]]:

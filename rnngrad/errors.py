@@ -1,9 +1,10 @@
-"""The two ways in which a check ends early: the pair is misused, or a gradient is wrong."""
+"""The ways in which a check ends early: the pair is misused, a gradient is wrong, or the contract is broken."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-__all__ = ["Exhausted", "GradientMismatch", "InvalidPair", "Undecided", "mismatch_of"]
+__all__ = ["ContractBreach", "Exhausted", "GradientMismatch", "InvalidPair", "Undecided", "breach_of", "mismatch_of"]
 
 
 class InvalidPair(ValueError):
@@ -15,18 +16,45 @@ class InvalidPair(ValueError):
 class GradientMismatch(AssertionError):
     """Say that a hand-derived gradient is not the gradient of its forward pass.
 
-    The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input.
+    The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input. In place of a message
+    the function can be given that completes the report. It is called once, when somebody looks: of the many failures
+    that a search for the smallest case goes through, only the last one is read.
     """
 
     __module__ = "rnngrad"
     gradient: str | None = None
 
-    def __init__(self, message: str, report: object = None) -> None:
-        super().__init__(message)
-        self.report = report
+    def __init__(self, message: str | Callable[[], object], report: object = None) -> None:
+        super().__init__(*[message] if isinstance(message, str) else [])
+        self.message, self.known = message, report
+
+    @property
+    def report(self) -> Any:
+        """Return the whole report."""
+        str(self)
+        return self.known
+
+    def __str__(self) -> str:
+        if not isinstance(self.message, str):
+            self.known = self.message()
+            self.message = str(self.known)
+        return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return restored, (self.gradient, str(self), self.report)
+
+
+class ContractBreach(GradientMismatch):
+    """Say that a pair breaks the contract around the numbers: a changed input, an alias, a call that disturbs another.
+
+    ``kind`` is the kind of breach, as in `rnngrad.breaches`; ``gradient`` is None where it concerns no single one.
+    """
+
+    __module__ = "rnngrad"
+    kind: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (self.gradient, str(self), self.report, self.kind)
 
 
 class Undecided(AssertionError):
@@ -55,6 +83,21 @@ def mismatch_of(gradient: str) -> type[GradientMismatch]:
     return type("GradientMismatch", (GradientMismatch,), names)
 
 
-def restored(gradient: str | None, message: str, report: object) -> GradientMismatch:
+@cache
+def breach_of(kind: str, gradient: str | None = None) -> type[ContractBreach]:
+    """Return the exception class of one kind of breach, of one gradient or of none, for the same reason."""
+    names = {
+        "kind": kind,
+        "gradient": gradient,
+        "__module__": "rnngrad",
+        "__qualname__": "ContractBreach",
+        "__doc__": f"{gradient or 'The pair'} breaks the contract: {kind}.",
+    }
+    return type("ContractBreach", (ContractBreach,), names)
+
+
+def restored(gradient: str | None, message: str, report: object, kind: str | None = None) -> GradientMismatch:
     """Return an exception as it was before it was pickled."""
+    if kind is not None:
+        return breach_of(kind, gradient)(message, report)
     return (GradientMismatch if gradient is None else mismatch_of(gradient))(message, report)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnngrad.breaches import WAIVABLE
 from rnngrad.errors import InvalidPair
 from rnngrad.plain import CACHE, PlainBackward, PlainForward, PlainJvp
-from rnngrad.spec import Array, Shape, check_limits, parse
+from rnngrad.spec import Array, Shape, check_limits, dim_names, parse
 from rnngrad.tree import leaf_names, leaves, rebuild
 
 __all__ = ["Pair", "pair"]
@@ -30,7 +31,11 @@ class Pair:
     ``wrt`` names the inputs to differentiate, by default all that hold floating-point numbers. ``claims`` says under
     which key backward returns each gradient, for messages; ``copies`` lets one given array stand for several inputs, by
     input the name under which it is given. ``jvp(tangents, cache) -> output tangents``, dicts like inputs and outputs,
-    is the derivative in forward mode, to be held against backward. Raises InvalidPair where these do not fit together.
+    is the derivative in forward mode, to be held against backward.
+
+    The contract: ``batch`` names the dim along which a batch is made of its examples; ``optional`` the outputs for
+    whose cotangent backward takes None; ``waive`` maps a kind of `rnngrad.breaches` that is not asked to the reason.
+    Raises InvalidPair where these do not fit together.
     """
 
     forward: Callable[[dict[str, Any]], tuple[dict[str, Any], Any]]
@@ -41,6 +46,9 @@ class Pair:
     claims: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)
     jvp: Callable[[dict[str, Any], Any], Mapping[str, Any]] | None = None
+    batch: str | None = None
+    optional: Sequence[str] = ()
+    waive: Mapping[str, str] = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(init=False, repr=False)
     module: str = field(init=False, repr=False)
 
@@ -51,6 +59,7 @@ class Pair:
             check_wrt(self.wrt, shapes)
         elif any(shape.below is not None for shape in shapes.values()):
             object.__setattr__(self, "wrt", [name for name, shape in shapes.items() if shape.below is None])
+        check_contract(self.batch, self.optional, self.waive, shapes)
         object.__setattr__(self, "shapes", shapes)
         object.__setattr__(self, "name", self.name or default_name(self.forward))
         object.__setattr__(self, "module", calling_module())
@@ -89,6 +98,9 @@ def pair(
     wrt: Sequence[str] | None = None,
     jvp: Callable[..., Any] | None = None,
     name: str | None = None,
+    batch: str | None = None,
+    optional: Sequence[str] = (),
+    waive: Mapping[str, str] | None = None,
 ) -> Pair:
     """Pair plain functions: ``forward(*inputs) -> outputs and cache``, ``backward(*cotangents, cache) -> gradients``.
 
@@ -103,6 +115,7 @@ def pair(
     jvp: the derivative in forward mode, ``jvp(*tangents, cache) -> output tangents``: a tangent for each argument of
         forward, nested like it, None for what is not differentiated; returned is a tangent for each output that has a
         cotangent, in order, or a dict of them by name. It is held to <v, J u> = <J^T v, u>.
+    batch, optional, waive: what the contract around the numbers needs to know, see `Pair`.
 
     Raises InvalidPair where the declaration does not fit together.
     """
@@ -127,6 +140,9 @@ def pair(
         name=name or default_name(forward),
         claims=keys,
         jvp=None if jvp is None else PlainJvp(jvp, nested, outputs),
+        batch=batch,
+        optional=optional,
+        waive=waive or {},
     )
 
 
@@ -167,6 +183,22 @@ def check_wrt(wrt: Sequence[str], shapes: Mapping[str, Shape]) -> None:
     unknown = [name for name in wrt if shapes and name not in shapes]
     if unknown:
         raise InvalidPair(f"wrt names {unknown}, which are no inputs; the inputs are {list(shapes)}")
+
+
+def check_contract(batch: Any, optional: Any, waive: Any, shapes: Mapping[str, Shape]) -> None:
+    """Raise InvalidPair where batch is no axis of its own, or optional or waive are not what they should be."""
+    if batch is not None:
+        axes = [axis for shape in shapes.values() for axis in shape.axes if batch in dict(getattr(axis, "terms", ()))]
+        twice = [shape.text for shape in shapes.values() if sum(axis in axes for axis in shape.axes) > 1]
+        odd = [axis.text for axis in axes if axis.text != batch]
+        if not axes or odd or twice:
+            found = f"it stands in {odd or twice}" if axes else f"the dims are {list(dim_names(shapes.values()))}"
+            raise InvalidPair(f"batch={batch!r}; expected a dim that is an axis of its own, once in an input; {found}")
+    if optional != ():
+        check_names("optional", optional)
+    known = isinstance(waive, Mapping) and all(kind in WAIVABLE for kind in waive)
+    if not known or not all(isinstance(reason, str) and reason.strip() for reason in waive.values()):
+        raise InvalidPair(f"waive={waive!r}; expected a dict from a kind to the reason, the kinds are {WAIVABLE}")
 
 
 def expand_wrt(wrt: Sequence[str], paths: Sequence[tuple[str, ...]], names: Sequence[str]) -> list[str]:

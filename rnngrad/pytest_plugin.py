@@ -150,12 +150,12 @@ class PairItem(pytest.Item):
         """Check the one case, and show its report also where nothing is wrong."""
         from rnngrad.case import parse_case
         from rnngrad.check.assertion import settle
-        from rnngrad.check.pipeline import check
+        from rnngrad.check.pipeline import examined
 
         case = parse_case(text)
-        report = check(self.pair, case)
-        settle(report, case.seed)
-        self.user_properties.append((SHOWN, str(report)))
+        found = examined(self.pair, case)
+        settle(found, case.seed)
+        self.user_properties.append((SHOWN, str(found.report)))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         """Show a finding in its own words, without a traceback of ours."""

@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Estimate", "Finding", "GradientResult", "PlantedError", "Power", "Report", "Verdict"]
+__all__ = [
+    "Diagnosis",
+    "Entry",
+    "Estimate",
+    "Finding",
+    "GradientResult",
+    "PlantedError",
+    "Power",
+    "Report",
+    "Verdict",
+]
 
 
 class Verdict(Enum):
@@ -44,12 +54,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about."""
+    """One thing that is wrong or undecided, in words: ``kind`` is its short name, ``gradient`` what it is about.
+
+    ``breach`` tells a breach of the contract, under one of the kinds in `rnngrad.breaches`, from a wrong number; one
+    that concerns no single gradient has ``""`` as its gradient.
+    """
 
     verdict: Verdict
     kind: str
     gradient: str
     message: str
+    breach: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """What a wrong gradient is consistent with, in words: the simplest thing that explains it within the bars.
+
+    ``kind`` is its short name and ``brief`` a few words for a headline, empty where none are apt. ``residual`` is what
+    it leaves unexplained, relative to the largest entry; None where the words state what was seen and explain nothing.
+    """
+
+    kind: str
+    gradient: str
+    message: str
+    residual: float | None
+    brief: str = ""
+
+
+@dataclass(frozen=True)
 class GradientResult:
     """The verdict on the gradient of one input.
 
@@ -76,7 +106,8 @@ class GradientResult:
     is None; of a complex entry they are those of its ``worst_part``. ``resolution`` is the smallest error that would
     have been seen in any single entry. ``wrong`` counts the wrong entries among those ``examined``, the worst of which
     are listed in ``entries``.
-    The numbers are None where none was compared; ``findings`` then says why.
+    The numbers are None where none was compared; ``findings`` then says why. ``diagnoses`` say what a wrong gradient is
+    consistent with, the best first; the passes that they took are not counted.
     """
 
     name: str
@@ -94,6 +125,7 @@ class GradientResult:
     examined: int = 0
     entries: tuple[Entry, ...] = ()
     worst_part: str = ""
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def size(self) -> int:
@@ -106,9 +138,10 @@ class Report:
     """Everything one check found out.
 
     ``case`` is the case as text, or None where arrays were given; ``sizes`` are its dims; ``method`` says in words
-    how the numerical derivatives were taken, and ``evaluations`` how many forward passes they took; ``notes`` are
+    how the numerical derivatives were taken, and ``evaluations`` how many forward passes were made; ``notes`` are
     remarks that change no verdict; ``replay`` is the command, or the call, that runs this very check again; ``lead``
-    is the gradient that the headline is about, the first of those with the worst verdict.
+    is the gradient that the headline is about, the first of those with the worst verdict; ``findings`` are those that
+    concern no single gradient, and the first of them is the headline where no gradient leads.
     """
 
     pair: str
@@ -121,6 +154,13 @@ class Report:
     replay: str
     lead: str | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def breaches(self) -> tuple[Finding, ...]:
+        """Return every breach of the contract, those of no single gradient first."""
+        everything = (self.findings, *(gradient.findings for gradient in self.gradients))
+        return tuple(finding for findings in everything for finding in findings if finding.breach)
 
     def __getitem__(self, name: str) -> GradientResult:
         """Return the result for one input."""

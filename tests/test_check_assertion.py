@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from check_pairs import ARRAYS, CASE, affine, averaged
+from check_pairs import AFFINE, ARRAYS, CASE, affine, affine_forward, averaged, averaged_backward
 
 import rnngrad as rg
 
@@ -24,6 +24,25 @@ def test_a_mismatch_carries_the_report_and_shows_it():
     assert str(error) == str(error.report)
     assert str(error).startswith("w[0, 0]: backward -0.08, numeric -0.16 ± ")
     assert (type(error).__name__, isinstance(error, AssertionError)) == ("GradientMismatch", True)
+
+
+def test_of_many_failures_only_the_one_that_is_read_is_diagnosed():
+    calls = []
+
+    def counted(x, w, b):
+        calls.append("forward")
+        return affine_forward(x, w, b)
+
+    pair = rg.pair(counted, averaged_backward, inputs=AFFINE)
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.assert_gradients(pair, CASE)
+    spent = len(calls)
+    assert "1/N of the true gradient" in str(caught.value)
+    diagnosed = len(calls)
+    assert diagnosed > spent
+    assert caught.value.report["w"].diagnoses
+    assert str(caught.value) == str(caught.value.report)
+    assert len(calls) == diagnosed
 
 
 def test_each_wrong_gradient_leads_for_some_seed_and_has_a_class_of_its_own():

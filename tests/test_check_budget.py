@@ -51,7 +51,7 @@ WRONG = {
 @pytest.mark.parametrize("effort", ["auto", "entries"])
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("f", FORWARDS)
-@given(budget=st.integers(24, 400), seed=st.integers(0, 1000))
+@given(budget=st.integers(28, 400), seed=st.integers(0, 1000))
 def test_no_more_forward_passes_are_made_than_the_budget_has(f, wrong, effort, budget, seed):
     counted = Counted(FORWARDS[f], WRONG[wrong])
     report = rg.check(counted.pair, rg.Case(n=7, N=2, m=8, seed=seed), budget=budget, effort=effort)
@@ -65,17 +65,17 @@ def test_no_more_forward_passes_are_made_than_the_budget_has(f, wrong, effort, b
 
 @pytest.mark.parametrize("f", FORWARDS)
 def test_the_least_budget_still_decides_what_is_right(f):
-    report = rg.check(Counted(FORWARDS[f]).pair, CASE, budget=24)
+    report = rg.check(Counted(FORWARDS[f]).pair, CASE, budget=28)
     assert report.verdict is PASS
 
 
 def test_a_larger_budget_buys_a_finer_resolution():
-    coarse, middle, fine = (rg.check(Counted(real).pair, CASE, budget=budget) for budget in (24, 36, 100))
+    coarse, middle, fine = (rg.check(Counted(real).pair, CASE, budget=budget) for budget in (28, 40, 100))
     assert coarse["w"].resolution > 10 * middle["w"].resolution > 100 * fine["w"].resolution
 
 
 def test_a_wrong_gradient_is_not_passed_where_the_budget_ends_before_a_second_opinion():
-    report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=30)
+    report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=34)
     assert [gradient.verdict for gradient in report.gradients] == [PASS, OPEN]
     (finding,) = report["w"].findings
     assert finding.message.startswith("w: backward -6.41")
@@ -83,11 +83,52 @@ def test_a_wrong_gradient_is_not_passed_where_the_budget_ends_before_a_second_op
     assert "the budget of forward passes is spent before more can be said" in finding.message
 
 
-def test_a_wrong_gradient_fails_where_the_budget_ends_before_its_entries_are_found():
+def test_a_wrong_gradient_is_not_accused_where_the_budget_ends_before_an_entry_or_a_second_direction_bears_it_out():
     report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=100)
-    assert [gradient.verdict for gradient in report.gradients] == [PASS, FAIL]
-    assert "the budget of forward passes is spent before the wrong entries are found" in str(report)
+    assert [gradient.verdict for gradient in report.gradients] == [PASS, OPEN]
+    assert "the budget of forward passes is spent before more can be said" in str(report)
     assert rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE)["w"].wrong >= 32
+
+
+def small_entry_off(d, cache):
+    """Return gradients of which a small entry of w is wrong: seen by its weight alone."""
+    dx, dw = backward(d, cache)
+    dw[0, 0] *= 1.5
+    return dx, dw
+
+
+@pytest.mark.parametrize("f", FORWARDS)
+def test_what_only_the_weights_make_visible_is_not_passed_where_the_budget_ends(f):
+    arrays = {"x": np.ones((3, 1)), "w": np.full((2, 3), 0.4)}
+    arrays["x"][0], arrays["w"][0] = 1e-9, 0.3
+    seen = set()
+    for budget in range(28, 140):
+        report = rg.check(Counted(FORWARDS[f], small_entry_off).pair, arrays, budget=budget)
+        assert report.evaluations <= budget
+        assert report["w"].verdict is not PASS or report["w"].resolution > 1e-11
+        seen.add(report["w"].verdict)
+    assert OPEN in seen
+
+
+def test_one_input_is_decided_at_every_budget():
+    square = Counted(lambda x: (x**3, x), lambda d, x: 3 * x**2 * d, inputs={"x": "n"}, name="cube")
+    reports = [rg.check(square.pair, rg.Case(n=3, seed=1), budget=budget) for budget in range(28, 60)]
+    assert {report.verdict for report in reports} == {PASS}
+    assert {report.method.split(" ")[0] for report in reports} == {"central", "complex"}
+
+
+def test_a_missing_gradient_is_undecided_where_the_budget_ends():
+    half = rg.Pair(
+        lambda i: ({"y": np.abs(i["a"]) * 2 + 0 * i["b"]}, i),
+        lambda c, i: {"a": 2 * np.sign(i["a"]) * c["y"]},
+        inputs={"a": "n", "b": "n"},
+    )
+    verdicts = {}
+    for budget in range(28, 100):
+        report = rg.check(half, rg.Case(n=2, seed=1), budget=budget)
+        verdicts[budget] = next((gradient.verdict for gradient in report.gradients if gradient.name == "b"), PASS)
+    assert verdicts[28] is OPEN
+    assert verdicts[99] is PASS
 
 
 def test_inputs_that_the_budget_does_not_reach_for_are_told():
@@ -143,7 +184,7 @@ def test_a_broken_gradient_among_many_does_not_stand_in_the_way_of_the_others():
 @pytest.mark.parametrize("seed", range(8))
 def test_the_cost_of_a_check_is_known_before_it_is_made(seed):
     case = rg.Case(m=3, N=2, n=4, k=3, seed=seed)
-    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 145
+    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 150
     for f in FORWARDS.values():
         counted = Counted(f)
         case = rg.Case(n=3, N=2, m=4, seed=seed)
@@ -163,11 +204,11 @@ def test_what_surrounds_the_numbers_is_paid_from_the_budget_too():
     arrays = {"x": np.ones((3, 2), np.float32) * 0.3, "w": np.ones((4, 3), np.float32) * 0.2}
     counted = Counted(jvp=jvp)
     assert rg.forward_passes(counted.pair, arrays) - rg.forward_passes(Counted().pair, CASE) == 4 + 2
-    with pytest.raises(rg.InvalidPair, match=r"^budget=29; a check of layer takes at least 30 forward passes$"):
-        rg.check(counted.pair, arrays, budget=29)
+    with pytest.raises(rg.InvalidPair, match=r"^budget=33; a check of layer takes at least 34 forward passes$"):
+        rg.check(counted.pair, arrays, budget=33)
     assert counted.calls == 0
-    report = rg.check(counted.pair, arrays, budget=36)
-    assert counted.calls == report.evaluations <= 36
+    report = rg.check(counted.pair, arrays, budget=40)
+    assert counted.calls == report.evaluations <= 40
     assert report.verdict is PASS
 
 
@@ -226,3 +267,13 @@ def test_arrays_that_do_not_fit_into_memory_are_told_too():
     pair = rg.pair(lambda x: (np.outer(x, np.ones(2**50)), x), lambda d, x: x, inputs={"x": "n"})
     with pytest.raises(rg.InvalidPair, match=r"needs more memory than there is, at the given arrays: .* allocate"):
         rg.check(pair, {"x": np.ones(3)})
+
+
+def test_a_lack_of_memory_in_a_closer_look_is_told_too():
+    def short(d, cache):
+        if d.dtype == np.longdouble:
+            raise MemoryError("no room for that")
+        return WRONG["w wrong"](d, cache)
+
+    with pytest.raises(rg.InvalidPair, match=r"layer needs more memory than there is, .* no room for that"):
+        rg.check(Counted(backward=short).pair, CASE)

@@ -146,7 +146,7 @@ def test_a_forward_that_changes_complex_inputs_is_judged_all_the_same():
         return out, out
 
     pair = rg.pair(careless, lambda dout, out: dout * (1 - out**2), inputs={"x": "n"}, name="careless")
-    report = rg.check(pair, {"x": X})
+    report = rg.check(pair, {"x": X}, contract=False)
     assert (report.verdict, report.notes) == (PASS, ("forward changes its inputs ['x']; it was given copies",))
 
 

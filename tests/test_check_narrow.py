@@ -1,5 +1,7 @@
 """Arrays in single or half precision: the float64 run against the numbers, the narrow run against the float64 run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,11 @@ def test_a_gradient_in_another_dtype_than_its_input_fails():
     assert {name: finding.message for name, finding in failing(report).items()} == {
         "W": "W: dW has dtype float64, expected float32, the dtype of W"
     }
+
+
+def test_a_dtype_that_is_waived_is_not_asked():
+    pair = replace(cell(lambda g: g | {"dW": g["dW"].astype(np.float64)}), waive={"dtype": "the optimizer casts"})
+    assert not failing(rg.check(pair, arrays(np.float32)))
 
 
 def only_in_single(g):

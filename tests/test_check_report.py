@@ -131,7 +131,7 @@ def test_given_cotangents_are_those_that_backward_gets_and_the_derivative_is_tak
 
     pair = rg.pair(lambda x: (x.sum(), (x**2).sum(), x), backward, inputs={"x": "n"}, returns=("a", "b", "cache"))
     report = rg.check(pair, {"x": np.array([1.0, 3.0])}, cotangents={"b": 1, "a": -2})
-    assert seen == [(-2.0, 1.0)]
+    assert seen[0] == (-2.0, 1.0)
     assert report.verdict is PASS
     entries = rg.check(pair, {"x": np.array([1.0, 3.0])}, cotangents={"b": 1, "a": -2}, effort="entries")["x"]
     assert entries.verdict is PASS
@@ -147,7 +147,7 @@ def test_drawn_cotangents_follow_the_seed_of_the_case():
 
     pair = rg.pair(affine_forward, backward, inputs=AFFINE)
     for seed in (3, 3, 4):
-        rg.check(pair, rg.Case(N=2, d=1, m=3, seed=seed))
+        rg.check(pair, rg.Case(N=2, d=1, m=3, seed=seed), contract=False)
     assert np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[0], seen[2])
 

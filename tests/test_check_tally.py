@@ -40,6 +40,7 @@ def test_checks_made_by_assertions_are_counted_while_collecting_and_no_other():
     }
     verdicts = {"pass": 0, "inconclusive": 0, "FAIL": 0, "ratio": 0.0, "resolution": 0.0, "why": ""}
     assert tallies["averaged"]["gradients"]["w"] == verdicts | {"FAIL": 1}
+    assert tallies["affine"]["breaches"] == {}
     why = "x[0]: forward has a kink here: slope 0.5 on one side, -0.5 on the other"
     assert tallies["kinked"]["gradients"]["x"] == verdicts | {"inconclusive": 1, "why": why}
 

@@ -299,6 +299,15 @@ def test_the_verbose_name_of_a_check_is_the_file_and_the_variable(rnngrad, pytes
     rnngrad("check", "a.py", "-v").stdout.fnmatch_lines(["a.py::square PASSED*"])
 
 
+def test_power_is_told_for_each_pair_and_in_the_table(pytester, rnngrad):
+    pytester.makepyfile(square=SQUARE)
+    result = rnngrad("check", "square.py", "--power")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["power of square    * planted errors caught (* %), 8 examples, * forward passes"])
+    result.stdout.fnmatch_lines(["pair square    8 examples    * forward passes each    power * %    n *"])
+    assert "power" not in rnngrad("check", "square.py").stdout.str()
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "out", "err"),
     [

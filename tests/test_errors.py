@@ -25,6 +25,21 @@ def test_a_mismatch_carries_its_message_and_its_report():
     assert rg.GradientMismatch("alone").report is None
 
 
+def test_a_report_given_as_a_function_is_completed_once_when_somebody_looks():
+    made = []
+
+    def complete():
+        made.append("made")
+        return "the report"
+
+    error = mismatch_of("W")(complete)
+    assert made == []
+    assert (error.report, str(error), error.report) == ("the report",) * 3
+    assert made == ["made"]
+    again = pickle.loads(pickle.dumps(mismatch_of("W")(complete)))
+    assert (type(again), str(again), again.report) == (mismatch_of("W"), "the report", "the report")
+
+
 def test_a_mismatch_survives_a_trip_between_processes():
     again = pickle.loads(pickle.dumps(rg.GradientMismatch("dW is wrong", "the report")))
     assert (str(again), again.report) == ("dW is wrong", "the report")

@@ -44,10 +44,34 @@ def dent(t):
     return np.sin(t[0]) + 0.1 * t[0] * np.exp(-((1e6 * t[0]) ** 2))  # slope 1.1 at 0, but 1 to all steps beyond 1e-5
 
 
-def test_what_both_ladders_overlook_the_probe_sees():
+def test_what_both_ladders_overlook_the_probe_sees_and_a_ladder_from_below_measures():
     first, confirmation, _ = confirmed(dent, 0.0, 1.1)
-    assert max(abs(first.value[0] - 1.0), abs(confirmation.second.value[0] - 1.0)) < 1e-6
+    assert abs(first.value[0] - 1.0) < 1e-6
+    assert abs(confirmation.second.value[0] - 1.1) <= confirmation.second.bar[0] < 1e-6
     assert not confirmation.agrees.any()
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-3])
+@pytest.mark.parametrize("frequency", [1e5, 1e7])
+def test_a_right_claim_about_a_fine_wave_is_met_by_the_estimate_that_counts(frequency, share):
+    for x in np.linspace(0.3, 1.7, 12):
+        exact = 2 * x + share * np.cos(frequency * x)
+        _, confirmation, _ = confirmed(
+            lambda t: (t * t + share / frequency * np.sin(frequency * t))[0], x, exact, sigma=3e-16
+        )
+        assert abs(confirmation.second.value[0] - exact) <= confirmation.second.bar[0] <= 1e-3 * share
+
+
+def test_a_third_ladder_is_climbed_only_where_the_second_one_leaves_the_claim_open():
+    frequency = np.round(3217.0 / (64 * np.pi)) * 64 * np.pi
+    exact = frequency * np.cos(frequency * 0.3)
+    calls = []
+    for claimed in (exact, 0.0):
+        _, confirmation, made = confirmed(lambda t: np.sin(frequency * t[0]), 0.3, claimed, sigma=1e-13, scale=0.5)
+        assert not confirmation.agrees.any()
+        assert confirmation.second.evaluations == made
+        calls.append(made)
+    assert calls[1] >= calls[0] + 2 + 6  # a probe and three steps at least
 
 
 def test_the_probe_does_not_help_a_claim_that_is_further_off_than_the_numbers():

@@ -1,5 +1,7 @@
 """The estimates against derivatives that are known otherwise: a complex step in extended precision, or 40 digits."""
 
+from dataclasses import replace
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from numdiff_lines import FAMILIES, Counted, exact_slope, lines_of
 
 import rnngrad as rg
 from rnngrad.numdiff import gradient
-from rnngrad.numdiff.gradient import climb_all, mapped
+from rnngrad.numdiff.gradient import climb_all, doubly_sure
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,6 +124,72 @@ def test_a_wave_that_one_ladder_takes_for_a_slow_one_is_within_its_bar():
     assert abs(estimate.value - frequency * np.cos(frequency * 0.3)) <= estimate.bar
 
 
+@pytest.mark.parametrize("frequency", [1e4, 1e6, 1e7])
+@pytest.mark.parametrize("share", [1.0, 1e-1, 1e-2])
+def test_a_fine_wave_on_a_large_slope_is_within_a_narrow_bar(frequency, share):
+    x = np.linspace(0.3, 1.7, 12)
+    estimate = rg.estimate_gradient(lambda t: (t * t + share / frequency * np.sin(frequency * t)).sum(), x)
+    assert (np.abs(estimate.value - (2 * x + share * np.cos(frequency * x))) <= estimate.bar).all()
+    assert (estimate.bar <= 1e-4).all()
+
+
+def test_one_input_of_scales_from_a_millionth_to_a_million_is_within_narrow_bars():  # the scale of most is far too long
+    sizes = 10.0 ** np.linspace(-6, 6, 12)
+    x = np.random.default_rng(0).standard_normal((5, 12)) * sizes
+    for point in x:
+        estimate = rg.estimate_gradient(lambda t: np.sin((t / sizes).sum()) + ((t / sizes) ** 2).sum(), point)
+        exact = (np.cos((point / sizes).sum()) + 2 * point / sizes) / sizes
+        assert (np.abs(estimate.value - exact) <= estimate.bar).all()
+        assert (estimate.bar <= 1e-6 * np.maximum(np.abs(exact), 1 / sizes)).all()
+
+
+def test_where_the_third_ladder_does_not_meet_the_probe_the_bar_reaches_to_what_all_of_them_say(monkeypatch):
+    lines, _ = lines_of(lambda t: t[0] ** 2, 1.0)
+    truth = climb_all(lines)
+    said = iter([2.0, 2.5, 4.0])
+
+    def contrary(some, **_):
+        value = np.full(some.count, next(said))
+        return replace(truth, value=value, bar=np.full(some.count, 1e-3))
+
+    monkeypatch.setattr(gradient, "climb_all", contrary)
+    estimate = doubly_sure(lines)
+    assert estimate.value[0] == 2.0
+    assert estimate.bar[0] == pytest.approx(2.0 + 1e-3)  # to the third one, at 4
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "bar"),
+    [
+        ([(2.1, 1e-3), (2.0, 1e-4), (2.0, 1e-3)], 2.0, 1e-4),  # the second met the third, and is the better one
+        ([(2.1, 1e-3), (2.2, 1e-3), (2.0, 1e-2)], 2.0, 1e-2),
+        ([(2.0, 1e-4), (2.0003, 1e-4), None], 2.0, 4e-4),  # no contradiction, but neither bar holds the other
+        ([(2.0, 1e-4), (2.00015, 1.6e-4), None], 2.0, 1e-4),
+        ([(2.0, 1e-4), (2.0, 2e-5), None], 2.0, 2e-5),
+    ],
+)
+def test_the_best_estimate_counts_among_those_that_meet_the_third_ladder(monkeypatch, said, value, bar):
+    lines, _ = lines_of(lambda t: t[0] ** 2, 1.0)
+    truth, answers = climb_all(lines), iter(said)
+
+    def given(some, **_):
+        value, bar = next(answers)
+        return replace(truth, value=np.full(some.count, value), bar=np.full(some.count, bar))
+
+    monkeypatch.setattr(gradient, "climb_all", given)
+    estimate = doubly_sure(lines)
+    assert estimate.value[0] == value
+    assert estimate.bar[0] == pytest.approx(bar)
+    assert next(answers, None) is None
+
+
+def test_rounding_that_no_ulp_of_the_input_stirs_is_within_the_bar():
+    for x in 10.0 ** np.random.default_rng(0).uniform(-4, 0, 40):
+        estimate = rg.estimate_gradient(lambda t: (np.exp(t) - 1) / t, x)
+        exact = float(mp.diff(lambda t: mp.expm1(t) / t, mp.mpf(x)))
+        assert abs(estimate.value - exact) <= estimate.bar <= 1e-4
+
+
 def test_at_the_edge_of_the_domain_there_is_no_value_and_the_bar_is_infinite():
     estimate = rg.estimate_gradient(lambda t: np.sqrt(t[0]) + t[1], np.array([0.0, 1.0]))
     assert np.isnan(estimate.value[0])
@@ -178,12 +246,3 @@ def test_lines_that_climb_in_chunks_give_what_they_give_together(monkeypatch):
     chunked = climb_all(lines)
     for name in ("value", "bar", "jump", "kink", "step", "evaluations"):
         np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
-
-
-def test_a_change_is_made_to_every_row_and_the_evaluations_add_up():
-    estimate = rg.Estimate(*(np.arange(3.0) + i for i in range(5)), 5)
-    joined = mapped(lambda *rows: np.concatenate(rows)[1:5], estimate, estimate)
-    assert joined.value.tolist() == [1, 2, 0, 1]
-    assert joined.kink.tolist() == [4, 5, 3, 4]
-    assert joined.step.tolist() == [5, 6, 4, 5]
-    assert joined.evaluations == 10

@@ -48,6 +48,31 @@ def test_evaluations_are_the_calls_that_were_made(name):
     assert estimate.evaluations == counted.calls
 
 
+@pytest.mark.parametrize("options", [{}, {"ratio": 1.6, "first": 0.11 * FIRST}], ids=["dyadic", "ratio_1.6"])
+@pytest.mark.parametrize("frequency", [1e4, 1e5, 1e6])
+def test_what_stays_far_above_rounding_at_all_steps_is_looked_for_below_them(frequency, options):
+    x = np.linspace(0.3, 1.7, 12)  # a parabola to all steps but those below a wave, which have no say in a small bar
+    estimate, _ = climbed(
+        lambda t: (t * t + np.sin(frequency * t) / frequency).sum(), x, sigma=1e-14, group=np.arange(12), **options
+    )
+    assert (np.abs(estimate.value - (2 * x + np.cos(frequency * x))) <= estimate.bar).all()
+    assert (estimate.bar <= 1e-5).all()
+
+
+def test_each_line_starts_at_a_first_step_of_its_own():
+    estimate, counted = climbed(lambda t: (t**3).sum(), [1.0, 1.0], first=np.array([FIRST, FIRST / 1024]))
+    assert counted.calls == 12
+    assert estimate.step[0] / estimate.step[1] == pytest.approx(1024, rel=1)
+    assert estimate.step[1] < FIRST / 1024
+
+
+@pytest.mark.parametrize("start", [FIRST, 2.0**-20, 2.0**-38])
+def test_no_ladder_goes_down_to_steps_that_are_hardly_an_ulp(start):
+    taken = []
+    climbed(lambda t: taken.append(abs(t[0] - 1)) or np.abs(t[0] - 1), 1.0, first=np.array([start]))
+    assert min(step for step in taken if step) >= 2.0**-50
+
+
 def test_three_steps_are_enough_for_a_cubic():
     estimate, _ = climbed(lambda t: t[0] ** 3, 1.0)
     assert estimate.evaluations == 6

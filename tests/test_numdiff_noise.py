@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numdiff_lines import Counted
 
-from rnngrad.numdiff.noise import POINTS, difference_noise, lost_in_single, measure_noise
+from rnngrad.numdiff.noise import NEARBY, POINTS, difference_noise, lost_in_single, lost_nearby, measure_noise
 
 THETA = np.array([0.7, -1.3, 0.2, 2.1])
 
@@ -125,7 +125,7 @@ def test_at_zero_the_points_are_a_few_ulp_of_the_scale_away():
     assert set(np.unique(entries[entries != 0] / np.spacing(1.0))) <= set(range(1, 121))
 
 
-@pytest.mark.parametrize(("outputs", "evaluations"), [(1, 24), (15, 24), (16, 16), (300, 16)])
+@pytest.mark.parametrize(("outputs", "evaluations"), [(1, 24), (15, 24), (16, 16), (255, 16), (256, 8), (3000, 8)])
 def test_evaluations_depend_on_the_outputs_and_not_on_the_parameters(outputs, evaluations):
     for size in (1, 300):
         noise, counted = measured(lambda t: t.sum() * np.ones(outputs), np.linspace(1, 2, size), np.ones(outputs))
@@ -214,3 +214,36 @@ def test_what_single_precision_loses_predicts_the_noise_that_ulps_do_not_stir():
 @pytest.mark.parametrize("f", [lambda t: 1 / 0, lambda t: t * np.inf], ids=["raises", "overflows"])
 def test_a_function_that_does_not_run_in_single_precision_predicts_nothing(f):
     assert lost_in_single(f, np.ones(2), np.ones(2), np.ones(2)) == 0
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-42])
+def test_an_output_that_is_too_small_for_single_precision_predicts_nothing(size):
+    x = np.array([0.3, 0.7])
+    assert lost_in_single(lambda t: size * np.sin(t), x, np.ones(2), size * np.sin(x)) == 0
+    both = lost_in_single(lambda t: np.append(size, 1.0) * np.sin(t), x, np.ones(2), np.append(size, 1.0) * np.sin(x))
+    assert 0 < both < 1e-14
+
+
+def test_rounding_that_no_ulp_stirs_is_told_from_several_points_nearby():
+    rng = np.random.default_rng(0)
+    found = []
+    for x in 10.0 ** rng.uniform(-4, -2, (50, 1)):
+        counted = Counted(lambda t: (np.exp(t) - 1) / t)
+        found.append(lost_nearby(counted, x, np.ones(1)) / (1e-16 / x[0]))
+        assert counted.calls == 2 * NEARBY
+    assert 0.1 < min(found) < max(found) < 10  # times 1e-16, which is what exp(t) - 1 is rounded by
+
+
+def test_points_nearby_are_numbers_of_single_precision_so_that_only_the_function_rounds():
+    theta = np.array([0.1, -1e6, 0.0, 3e-7])
+    assert lost_nearby(lambda t: 4 * t, theta, np.ones(4)) == 0
+    assert lost_in_single(lambda t: 4 * t, theta, np.ones(4), 4 * theta) > 0
+
+
+def test_a_function_that_does_not_run_nearby_in_single_precision_predicts_nothing():
+    def f(t):
+        if t.dtype == np.float32:
+            raise TypeError
+        return np.exp(t) - 1
+
+    assert lost_nearby(f, np.ones(1), np.ones(1)) == 0

@@ -12,7 +12,7 @@ import rnngrad as rg
 from rnngrad.report import html, numbers, summary, text
 from rnngrad.report import json as as_json
 from rnngrad.report.table import columns
-from rnngrad.result import Entry, Finding, GradientResult
+from rnngrad.result import Diagnosis, Entry, Finding, GradientResult
 
 FAIL, OPEN, PASS = rg.Verdict.FAIL, rg.Verdict.INCONCLUSIVE, rg.Verdict.PASS
 X = GradientResult("x_t", PASS, (2,), (), (0,), -0.118734567, -0.118734567, 3e-16, 1e-16, 0.3, 2e-15)
@@ -115,6 +115,35 @@ def test_the_headline_says_the_worst_thing_in_one_line(given, line):
     assert text.headline(given) == line
 
 
+AVERAGED = Diagnosis("factor", "W", "dW is consistent with 1/N of the true gradient", 1e-16, "1/N of the true gradient")
+LONG = Diagnosis("values", "W", "dW is right while " + "x is zero and " * 8 + "y is", None)
+
+
+def test_diagnoses_are_shown_once_each_in_lines_under_their_label_and_the_best_one_in_the_headline():
+    shown = text.render(
+        report(replace(W, diagnoses=(AVERAGED, LONG)), replace(V, diagnoses=(AVERAGED,)), lead="W", verdict=FAIL)
+    ).split("\n")
+    assert shown[0] == ("W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient; also wrong: V")
+    assert shown[-4:-1] == [
+        "diagnosis  dW is consistent with 1/N of the true gradient",
+        "diagnosis  dW is right while x is zero and x is zero and x is zero and x is zero and x is zero and x",
+        "           is zero and x is zero and x is zero and y is",
+    ]
+    assert sum("1/N" in line for line in shown) == 2
+
+
+def test_a_diagnosis_that_does_not_fit_into_80_columns_of_the_headline_is_left_to_the_lines_below():
+    long = replace(AVERAGED, brief="the derivative of tanh at s_next missing")
+    headline = text.headline(report(replace(W, diagnoses=(long,)), lead="W", verdict=FAIL))
+    assert headline == "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13"
+    assert text.headline(report(replace(W, diagnoses=(LONG,)), lead="W", verdict=FAIL)) == headline
+
+
+def test_the_page_holds_the_diagnoses():
+    page = html.render(report(replace(W, diagnoses=(AVERAGED,)), lead="W", verdict=FAIL))
+    assert "<li>dW is consistent with 1/N of the true gradient</li>" in page
+
+
 def test_values_that_differ_late_are_shown_as_far_as_they_differ_only_where_that_is_wrong():
     close = replace(W, backward=0.123456789, numeric=0.123456788)
     assert text.shown(close) == ("0.123456789", "0.123456788")
@@ -186,6 +215,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
     open_one = replace(
         K, bar=float("inf"), numeric=float("nan"), error=float("-inf"), wrong=1, examined=1, entries=listed
     )
+    open_one = replace(open_one, diagnoses=(Diagnosis("factor", "k", "k is 1/N", 1e-16),))
     given = replace(report(open_one, lead="k", verdict=OPEN, notes=("a note",)), sizes={"n": 2, "b": (1, 3)})
     assert json.loads(as_json.render(given)) == {
         "pair": "cell",
@@ -203,6 +233,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
                         "kind": "kink",
                         "gradient": "k",
                         "message": "k: forward has a kink here",
+                        "breach": False,
                     }
                 ],
                 "worst_index": [],
@@ -216,6 +247,15 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
                 "examined": 1,
                 "entries": [{"index": [], "backward": 1.0, "numeric": "nan", "bar": "inf", "part": ""}],
                 "worst_part": "",
+                "diagnoses": [
+                    {
+                        "kind": "factor",
+                        "gradient": "k",
+                        "message": "k is 1/N",
+                        "residual": 1e-16,
+                        "brief": "",
+                    }
+                ],
             }
         ],
         "evaluations": 41,
@@ -223,6 +263,7 @@ def test_json_holds_every_field_with_names_for_what_json_has_no_number():
         "replay": "rg.check(cell)",
         "lead": "k",
         "notes": ["a note"],
+        "findings": [],
     }
 
 
@@ -342,3 +383,28 @@ def test_the_summary_as_markdown_has_the_same_cells():
         "| --- | --- | --- | --- | --- | --- |",
         "",
     ]
+
+
+BROKEN = TALLY | {"breaches": {"linear": 2, "alias": 1}}
+
+
+def test_the_summary_counts_the_breaches_by_kind():
+    said = "contract broken: alias in 1, linear in 2"
+    assert summary.text([BROKEN]).split("\n") == [*summary.text([TALLY]).split("\n"), said]
+    assert summary.markdown([BROKEN]) == summary.markdown([TALLY]) + f"\n{said}\n"
+
+
+def test_breaches_are_told_apart_from_other_findings_in_text_and_html():
+    breach = Finding(FAIL, "cotangent", "", "backward changes its cotangent dout in place", breach=True)
+    alias = Finding(FAIL, "alias", "x_t", "x_t: dx_t shares memory with dh", breach=True)
+    aliased = replace(X, verdict=FAIL, findings=(alias,))
+    both = replace(report(aliased, K, verdict=FAIL), findings=(breach,))
+    lines = text.render(both).split("\n")
+    assert lines[0] == breach.message
+    assert "contract   x_t: dx_t shares memory with dh" in lines
+    assert "finding    k: forward has a kink here" in lines
+    assert both.breaches == (breach, alias)
+    page = html.render(both)
+    assert "<li>contract: backward changes its cotangent dout in place</li>" in page
+    assert "<li>k: forward has a kink here</li>" in page
+    assert json.loads(as_json.render(both))["findings"][0]["breach"] is True

@@ -6,12 +6,12 @@ import numpy as np
 
 from rnngrad.case import Case
 from rnngrad.check.compare import Answer, judge
-from rnngrad.check.pipeline import prepared
 from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
+from rnngrad.check.prepare import prepared
 from rnngrad.check.question import direction_question
 from rnngrad.check.sweep import On, asked_of, runs_of
-from rnngrad.numdiff.gradient import mapped
+from rnngrad.numdiff.rows import mapped
 from rnngrad.pair import Pair
 from rnngrad.tree import Vector
 
@@ -34,16 +34,18 @@ class Asked:
         joined[self.point.parts[name]] = claimed
         some = np.array([on.line])
         estimate = mapped(lambda row: row[some], replace(on.asked.answer.estimate, evaluations=0))
-        lines = on.asked.lines.take(some)
-        return judge(direction_question(self.point, [on.asked.directions[on.line]], joined, lines, estimate), estimate)
+        direction = on.asked.directions[on.line]
+        question = direction_question(self.point, [direction], joined, estimate, exact=on.asked.exact)
+        return judge(question, estimate)
 
 
 def ask(pair: Pair, case: Case) -> Asked:
     """Run a pair at a case and take the numerical derivative along a line for each gradient that it returns."""
-    point, claims, *_ = prepared(pair, case, None, case.seed, repr(case), None)
+    found = prepared(pair, case)
+    point, claims = found.point, found.claims
     names = [name for name in claims.usable if point.parts[name].stop > point.parts[name].start]
     runs = runs_of(point, names, GROUPS)
     rng = np.random.default_rng([case.seed, len(claims.joined)])
-    found = asked_of(point, runs, claims.joined, rng) if names else []
-    lines = {name: on for run, on in zip(runs, found, strict=True) for name in run}
+    asked = asked_of(point, runs, claims.joined, rng) if names else []
+    lines = {name: on for run, on in zip(runs, asked, strict=True) for name in run}
     return Asked(point, claims.joined, lines)

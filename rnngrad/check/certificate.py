@@ -23,7 +23,7 @@ def certified(point: Point, directions: Sequence[Direction]) -> bool:
     forward, pairs = point.forward, trusted()
     if pairs is not None and forward.pair in pairs:
         return True
-    affordable = min((forward.left - 1 - len(directions) - LEAST) // PER_LADDER, len(STARTS))
+    affordable = min((forward.left - 3 - len(directions) - LEAST) // PER_LADDER, len(STARTS))
     if affordable < 1:
         return False
     place, noise = (point.theta, point.f0, directions), point.relative_noise

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rnngrad.check.contract import checked_gradient
 from rnngrad.check.point import Point
-from rnngrad.pair import Pair
 from rnngrad.result import Finding
 from rnngrad.tree import Vector, components
 
@@ -28,17 +26,14 @@ class Claims:
     returned: list[str]
 
 
-def claims_of(pair: Pair, point: Point, returned: Mapping[str, Any]) -> Claims:
-    """Join the gradients that backward returned."""
+def claims_of(point: Point, checked: Mapping[str, NDArray[np.inexact] | Finding], returned: list[str]) -> Claims:
+    """Join the gradients that backward returned, each an array like its input or the finding that says why not."""
     joined = np.zeros(len(point.theta))
     usable, breaches = [], {}
-    for name in point.parts:
-        if name not in returned:
-            continue
-        claim = checked_gradient(pair, name, returned[name], point.forward.inputs[name])
+    for name, claim in checked.items():
         if isinstance(claim, Finding):
             breaches[name] = claim
         else:
             joined[point.parts[name]] = components(claim)
             usable.append(name)
-    return Claims(joined, usable, breaches, [str(key) for key in returned])
+    return Claims(joined, usable, breaches, returned)

@@ -3,27 +3,34 @@
 A claimed slope along a line, be it a single entry or a direction, is held against the numerical one in bars:
 q = |claimed - numeric| / (bar + u). The bar is what the estimate claims for itself; u is what a right backward pass may
 lose to its own rounding, relative to the tensor and not to the entry, since in saturated units a single entry may be
-all cancellation. What lies beyond 5 is estimated a second time before anybody is accused.
+all cancellation. What lies beyond 5 is estimated a second time before anybody is accused, and looked at more closely:
+in extended precision where that is to be had, beside what backward was seen to lose, and apart for every output. The
+same closer look decides what was too blurred or bent too sharply at first; there it acquits and never accuses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.witness import smooth
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.confirm import confirm
-from rnngrad.numdiff.gradient import mapped
+from rnngrad.numdiff.gradient import climb_all
+from rnngrad.numdiff.rows import mapped
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate, Verdict
 from rnngrad.tree import Vector
 
-__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "worst_verdict"]
+__all__ = ["LIMIT", "Answer", "Question", "decide", "judge", "kinked", "resolve", "worst_verdict"]
 
 LIMIT = 5.0  # bars: of 168,320 confirmed estimates none was further off
 SHARP = 1e-9  # of the slope; a smaller jump of it is below what central differences promise anyway
+CLOSER = 1e-12  # the relative bar asked for in a closer look, as in `locate`
+STARTS = (2.0**-5, 2.0**-17, 2.0**-29)  # first steps in it, relative to the scale: what bends sharply is smooth below
 WIDE = 0.1  # a bar that hides a tenth of the gradient decides nothing
 
 
@@ -31,17 +38,21 @@ WIDE = 0.1  # a bar that hides a tenth of the gradient decides nothing
 class Question:
     """Claimed slopes along lines, and what each may differ by.
 
-    ``allowed`` is what a right backward pass may lose to rounding; ``size`` is what a bar is held against, and
+    ``allowed`` is what a right backward pass may lose to rounding; ``excused`` what may be rounding too, though that is
+    no proof that the claim is right; ``size`` is what a bar is held against, and
     ``floor`` the bar that rounding alone explains, below which no dependence can be seen at all; ``visible`` is the
-    share of what is seen that it stands for.
+    share of what is seen that it stands for. ``closer`` asks all of it once more after a closer look, given the
+    estimated slopes.
     """
 
     lines: Lines
     claimed: Vector
     allowed: Vector
+    excused: Vector
     size: Vector
     floor: Vector
     visible: float
+    closer: Callable[[Vector], "Question"]
 
     def take(self, some: NDArray[np.intp]) -> "Question":
         """Return some of the lines."""
@@ -50,6 +61,7 @@ class Question:
             lines=self.lines.take(some),
             claimed=self.claimed[some],
             allowed=self.allowed[some],
+            excused=self.excused[some],
             size=self.size[some],
             floor=self.floor[some],
         )
@@ -57,7 +69,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """Line by line: the claim, the first estimate, the value and bars in force, the distance in bars, the verdict."""
+    """Line by line: the claim, the first estimate, the value and bars in force, the distance in bars, the verdict.
+
+    ``excused`` is the rounding of backward that alone withdraws an accusation, 0 where there was none.
+    """
 
     claimed: Vector
     estimate: Estimate
@@ -67,6 +82,7 @@ class Answer:
     ratio: Vector
     wrong: NDArray[np.bool_]
     undecided: NDArray[np.bool_]
+    excused: Vector
 
     @property
     def seen(self) -> Vector:
@@ -88,7 +104,9 @@ def judge(question: Question, estimate: Estimate) -> Answer:
     kinks = kinked(question, estimate)
     wrong = known & (ratio > LIMIT) & ~kinks
     undecided = ~wrong & (~known | too_wide(question, estimate.value, total) | kinks)
-    return Answer(question.claimed, estimate, estimate.value, estimate.bar, total, ratio, wrong, undecided)
+    return Answer(
+        question.claimed, estimate, estimate.value, estimate.bar, total, ratio, wrong, undecided, question.excused
+    )
 
 
 def kinked(question: Question, estimate: Estimate) -> NDArray[np.bool_]:
@@ -112,48 +130,103 @@ def decide(question: Question, estimate: Estimate, *, batch: int) -> Answer:
     """Judge every line, and confirm what looks wrong before saying so.
 
     The worst ``batch`` lines are confirmed together, then the next ones while none of them was surely wrong: of many
-    entries of one tensor one is enough to accuse it.
+    entries of one tensor one is enough to accuse it. What the budget does not reach to confirm is undecided.
     """
     answer = judge(question, estimate)
-    accused = np.flatnonzero(answer.wrong)
-    order = accused[np.argsort(-answer.ratio[accused], kind="stable")]
-    for start in range(0, len(order) if batch else 0, max(batch, 1)):
-        some = order[start : start + batch]
-        answer = second_opinion(question, answer, some)
+    for some in batches(answer, answer.wrong, batch):
+        try:
+            answer = second_opinion(question, answer, some)
+        except Exhausted:
+            return replace(answer, wrong=np.zeros_like(answer.wrong), undecided=answer.undecided | answer.wrong)
         if answer.wrong[some].any():
             break
     return answer
 
 
+def resolve(question: Question, answer: Answer, *, batch: int) -> Answer:
+    """Look closer at the lines that are undecided, while none of them stays so; where one is wrong no other counts."""
+    blurred = answer.undecided & np.isfinite(answer.estimate.value) & (not answer.wrong.any())
+    with suppress(Exhausted):
+        for some in batches(answer, blurred, batch):
+            answer = closer_look(question, answer, some)
+            if answer.undecided[some].any():
+                break
+    return answer
+
+
+def batches(answer: Answer, which: NDArray[np.bool_], batch: int) -> list[NDArray[np.intp]]:
+    """Return some lines, the worst first, ``batch`` of them at a time; none where that is 0."""
+    lines = np.flatnonzero(which) if batch else np.empty(0, np.intp)
+    order = lines[np.argsort(-answer.ratio[lines], kind="stable")]
+    return [order[start : start + batch] for start in range(0, len(order), max(batch, 1))]
+
+
 def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -> Answer:
     """Confirm some accused lines and return the answer as it then stands.
 
-    A line stays wrong where both estimates and the probe agree against the claim. Where they do not, the second
-    estimate can still acquit: a claim cannot meet an independent estimate within a narrow bar by chance.
+    A line stays wrong where both estimates and the probe agree against the claim, and rounding does not excuse it.
+    Where they do not, the second estimate can still acquit: a claim cannot meet an independent estimate within a narrow
+    bar by chance.
     """
-    local = question.take(some)
-    try:
-        opinion = confirm(local.lines, mapped(lambda row: row[some], answer.estimate), local.claimed)
-    except Exhausted:
-        unconfirmed = changed(answer.wrong, some, np.zeros(len(some), bool))
-        return replace(answer, wrong=unconfirmed, undecided=changed(answer.undecided, some, np.ones(len(some), bool)))
-    second = opinion.second
-    total = second.bar + local.allowed
-    with np.errstate(all="ignore"):
-        ratio = np.abs(local.claimed - second.value) / total
-    meets = ratio <= LIMIT
-    acquitted = meets & ~too_wide(local, second.value, total) & ~kinked(local, second)
-    wrong = opinion.agrees & ~meets & ~kinked(local, second)
-    cleared = some[acquitted]
+    lines = question.closer(answer.estimate.value).lines.take(some)
+    opinion = confirm(lines, mapped(lambda row: row[some], answer.estimate), question.claimed[some])
+    answer, beyond = looked(question, answer, some, opinion.second)
+    wrong = opinion.agrees & beyond
+    accused = np.flatnonzero(wrong)
+    step = np.fmin(answer.estimate.step[some], opinion.second.step)[accused]
+    wrong[accused] = smooth(lines.take(accused), question.claimed[some][accused], opinion.second.value[accused], step)
     return replace(
         answer,
-        numeric=changed(answer.numeric, cleared, second.value[acquitted]),
-        bar=changed(answer.bar, cleared, second.bar[acquitted]),
-        total=changed(answer.total, cleared, total[acquitted]),
-        ratio=changed(answer.ratio, cleared, ratio[acquitted]),
         wrong=changed(answer.wrong, some, wrong),
-        undecided=changed(answer.undecided, some, ~wrong & ~acquitted),
+        undecided=changed(answer.undecided, some, answer.undecided[some] & ~wrong),
     )
+
+
+def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> Answer:
+    """Estimate some undecided lines anew after a closer look, and return the answer as it then stands.
+
+    The derivative is what the finest steps see: the narrowest bar counts, if the ladders that began below bear it out.
+    """
+    lines = question.closer(answer.estimate.value).lines.take(some)
+    best = climb_all(lines, target=CLOSER, first=STARTS[0])
+    for first in STARTS[1:]:
+        finer = climb_all(lines, target=CLOSER, first=first)
+        apart = np.abs(best.value - finer.value) > LIMIT * (best.bar + finer.bar)
+        better = apart | (finer.bar < best.bar)
+        best = mapped(lambda old, new, better=better: np.asarray(np.where(better, new, old)), best, finer)
+    return looked(question, answer, some, best)[0]
+
+
+def looked(
+    question: Question, answer: Answer, some: NDArray[np.intp], again: Estimate
+) -> tuple[Answer, NDArray[np.bool_]]:
+    """Hold some lines against an estimate from a closer look.
+
+    Those that meet it within a narrow bar are right, the others undecided; an accused one must meet it so closely that
+    it could not have met the first estimate as well. Both those that meet it and those that only rounding excuses get
+    its numbers. Return the answer, and which of them nothing excuses.
+    """
+    near = question.closer(changed(answer.estimate.value, some, again.value)).take(some)
+    total = again.bar + near.allowed
+    with np.errstate(all="ignore"):
+        error = np.abs(near.claimed - again.value)
+        ratio = np.where(error == 0, 0.0, error / total)
+        tells = ~answer.wrong[some] | (LIMIT * total < np.abs(near.claimed - answer.numeric[some]))
+        meets = (ratio <= LIMIT) & tells & ~too_wide(near, again.value, total) & ~kinked(near, again)
+        beyond = (error > LIMIT * (total + near.excused)) & ~kinked(near, again)
+    excused = (ratio > LIMIT) & ~beyond & ~kinked(near, again)
+    told = meets | excused
+    answer = replace(
+        answer,
+        numeric=changed(answer.numeric, some[told], again.value[told]),
+        bar=changed(answer.bar, some[told], again.bar[told]),
+        total=changed(answer.total, some[told], total[told]),
+        ratio=changed(answer.ratio, some[told], ratio[told]),
+        wrong=changed(answer.wrong, some, np.zeros(len(some), bool)),
+        undecided=changed(answer.undecided, some, ~meets),
+        excused=changed(answer.excused, some, np.where(excused, near.excused, 0.0)),
+    )
+    return answer, beyond
 
 
 def changed(row: NDArray[Any], entries: NDArray[np.intp], values: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.breaches import BREACHES
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
@@ -109,7 +110,7 @@ def checked_gradient(pair: Pair, name: str, value: Any, like: NDArray[Any]) -> N
     key, shape = pair.claim(name), like.shape
 
     def fail(kind: str, message: str) -> Finding:
-        return Finding(Verdict.FAIL, kind, name, message)
+        return Finding(Verdict.FAIL, kind, name, message, breach=kind in BREACHES)
 
     if value is None:
         return fail("none", f"{name}: backward returned None for {key}, expected an array of shape {shape}")

@@ -56,7 +56,7 @@ def along(
     exact = estimate is not None
     if estimate is None:
         estimate = climb_all(lines, target=TARGET, samples=point.forward.left // (2 * len(directions)))
-    question = direction_question(point, directions, joined, lines, estimate)
+    question = direction_question(point, directions, joined, estimate, exact=exact)
     return Directed(directions, lines, decide(question, estimate, batch=len(directions) if sure else 0), exact)
 
 

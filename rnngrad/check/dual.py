@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.claims import Claims
-from rnngrad.check.compare import Answer, Question, decide, judge
+from rnngrad.check.compare import Answer, Question, decide, judge, kinked
 from rnngrad.check.contract import FLOATING, call, described, number_array
 from rnngrad.check.point import Point
 from rnngrad.check.question import direction_question
@@ -51,14 +51,14 @@ def held_to_jvp(
     slopes = np.array(pushed, dtype=np.float64)
     still = np.zeros(len(slopes))
     estimate = Estimate(slopes, still, still, still, still, 0)
-    lines = point.directions(directions, claims.joined)
-    question = direction_question(point, directions, claims.joined, lines, estimate)
+    question = direction_question(point, directions, claims.joined, estimate, exact=True)
     answer = judge(question, estimate)
     failed = {result.name for result in found if result.verdict is Verdict.FAIL}
-    asked = np.flatnonzero(answer.wrong | np.array([name in failed for name in names]))
-    if not len(asked):
+    asked = np.flatnonzero(answer.wrong | np.array([name in failed for name in names])).tolist()
+    if not asked:
         return result_of(Verdict.PASS, answer, int(answer.ratio.argmax()))
-    return told_apart(question.take(asked), slopes[asked], [names[line] for line in asked])
+    some = [directions[line] for line in asked]
+    return told_apart(point, some, claims.joined, slopes[asked], [names[line] for line in asked])
 
 
 def tangent_slope(pair: Pair, point: Point, direction: Direction, where: str) -> float | Finding:
@@ -87,11 +87,14 @@ def tangent_slope(pair: Pair, point: Point, direction: Direction, where: str) ->
     return slope
 
 
-def told_apart(question: Question, slopes: Vector, names: Sequence[str]) -> GradientResult:
-    """Ask the numbers who is wrong where a JVP and a gradient disagree; ``question`` claims for the gradient."""
-    estimate = climb_all(question.lines, target=TARGET)
+def told_apart(
+    point: Point, directions: Sequence[Direction], joined: Vector, slopes: Vector, names: Sequence[str]
+) -> GradientResult:
+    """Ask the numbers who is wrong along directions where a JVP has other ``slopes`` than the claimed gradient."""
+    estimate = climb_all(point.directions(directions, joined), target=TARGET)
+    question = direction_question(point, directions, joined, estimate, exact=False)
     backward = decide(question, estimate, batch=len(names))
-    forward = decide(replace(question, claimed=slopes), estimate, batch=len(names))
+    forward = decide(claiming(question, slopes), estimate, batch=len(names))
     line = int(np.argmax(forward.wrong.astype(int) * 2 + ~backward.wrong))
     values = f"<v, J u> is {slopes[line]:.6g}, <J^T v, u> {question.claimed[line]:.6g}"
     numeric = f"numeric {forward.numeric[line]:.6g} ± {forward.bar[line]:.0e}"
@@ -100,11 +103,16 @@ def told_apart(question: Question, slopes: Vector, names: Sequence[str]) -> Grad
         return result_of(Verdict.FAIL, forward, line, "wrong", f"{said}: the JVP is wrong")
     if backward.wrong[line]:
         return result_of(Verdict.PASS, forward, line)
-    if forward.undecided[line]:
+    if kinked(question, estimate)[line]:  # each may take the slope of its own side
         return result_of(Verdict.INCONCLUSIVE, forward, line, "transpose", f"{said}: who is right cannot be told here")
     apart = abs(slopes[line] - question.claimed[line])
     rounding = f"they are {apart:.0e} apart, rounding explains {question.allowed[line]:.0e}"
     return result_of(Verdict.FAIL, forward, line, "transpose", f"{said}: {rounding}")
+
+
+def claiming(question: Question, slopes: Vector) -> Question:
+    """Return a question about other claims."""
+    return replace(question, claimed=slopes, closer=lambda values: claiming(question.closer(values), slopes))
 
 
 def result_of(verdict: Verdict, answer: Answer, line: int, kind: str = "", message: str = "") -> GradientResult:

@@ -1,4 +1,4 @@
-"""Why a slope cannot be decided: a kink, a jump, a domain edge, noise; told by a few probes along the line."""
+"""Why a slope cannot be decided: a kink, a jump, a domain edge, noise, rounding; told by probes along the line."""
 
 from dataclasses import dataclass
 
@@ -42,6 +42,9 @@ def explain(lines: Lines, line: int, answer: Answer, where: str) -> tuple[str, s
         size = abs(probes.ahead[-1] - probes.behind[-1])
         return "jump", f"forward jumps here, by {size:.3g} within a step of {probes.steps[-1]:.0e}"
     value, bar = answer.estimate.value[line], answer.estimate.bar[line]
+    if answer.excused[line] > 0:
+        numbers = f"the numerical derivative is {answer.numeric[line]:.3g} ± {answer.bar[line]:.0e}"
+        return "rounding", f"{numbers}; backward may lose {answer.excused[line]:.0e} to its own rounding here"
     if answer.ratio[line] > LIMIT and np.isfinite(bar) and abs(answer.estimate.jump[line]) <= bar:
         return "disagreement", "two numerical estimates disagree here: forward is not smooth at the scale of the steps"
     bends = [(a + b) / h for a, b, h in zip(probes.ahead, probes.behind, probes.steps, strict=True)]

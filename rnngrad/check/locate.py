@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.check.compare import LIMIT, Answer, decide
+from rnngrad.check.compare import LIMIT, Answer, decide, judge, resolve
 from rnngrad.check.directed import Directed, along
 from rnngrad.check.point import Point
 from rnngrad.check.question import entry_question
@@ -31,12 +31,16 @@ BATCH = 16  # accused entries confirmed at a time
 
 @dataclass(frozen=True)
 class Located:
-    """The entries looked at one by one, what was found of them, and whether no other entry is in doubt."""
+    """The entries looked at one by one, what was found of them, and whether no other entry is in doubt.
+
+    ``cleared`` says that some of them only a closer look decided: along a direction they still spoil the numbers.
+    """
 
     entries: NDArray[np.intp]
     lines: Lines
     answer: Answer
     complete: bool
+    cleared: bool
 
 
 def every_entry(point: Point, name: str, claimed: Vector) -> Located:
@@ -51,7 +55,10 @@ def looked_at(
     samples = point.forward.left // (2 * len(entries))
     estimate = climb_all(point.entries(name, entries), target=target, samples=samples)
     question = entry_question(point, name, entries, claimed, estimate)
-    return Located(entries, question.lines, decide(question, estimate, batch=BATCH), complete)
+    first = judge(question, estimate)
+    answer = resolve(question, decide(question, estimate, batch=BATCH), batch=BATCH)
+    cleared = bool(((first.wrong | first.undecided) & ~(answer.wrong | answer.undecided)).any())
+    return Located(entries, question.lines, answer, complete, cleared)
 
 
 def located(

@@ -56,9 +56,9 @@ def narrow_findings(
         expected = dtypes.get(name, wide.dtype)
         if isinstance(narrow, Finding):
             found[name] = narrow
-        elif kept and np.asarray(raw[name]).dtype != expected:
+        elif kept and "dtype" not in pair.waive and np.asarray(raw[name]).dtype != expected:
             said = f"{name}: {pair.claim(name)} has dtype {np.asarray(raw[name]).dtype}, expected {expected}"
-            found[name] = Finding(Verdict.FAIL, "dtype", name, f"{said}, the dtype of {name}")
+            found[name] = Finding(Verdict.FAIL, "dtype", name, f"{said}, the dtype of {name}", breach=True)
         else:
             size = np.fmax(np.abs(wide), root_mean_square(wide.ravel()))
             lengths = np.reshape(point.scale[point.parts[name]], (*wide.shape, point.width(name))).min(axis=-1)

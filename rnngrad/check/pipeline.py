@@ -1,47 +1,39 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rnngrad.case import Case, draw_cotangents, draw_inputs
-from rnngrad.check.claims import Claims, claims_of
+from rnngrad.case import Case
+from rnngrad.check.breached import beside, lead_of, reported
+from rnngrad.check.claims import Claims
 from rnngrad.check.compare import worst_verdict
-from rnngrad.check.contract import (
-    Arrays,
-    call,
-    checked_inputs,
-    checked_outputs,
-    described,
-    differentiated,
-    finite_array,
-)
+from rnngrad.check.diagnose.report import diagnosed
+from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.dual import held_to_jvp
-from rnngrad.check.forward import FlatForward
 from rnngrad.check.narrow import narrow_findings, narrower
-from rnngrad.check.plan import limit_of
-from rnngrad.check.point import Point, point_of
+from rnngrad.check.point import Point
+from rnngrad.check.prepare import Prepared, prepared, seed_of, where_of
 from rnngrad.check.replay import replay
 from rnngrad.check.sweep import Results, nothing_claimed, sweep, sweep_entries
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, GradientResult, Report, Verdict
-from rnngrad.spec import bind
-from rnngrad.tree import components, unpack
 
-__all__ = ["check", "prepared"]
+__all__ = ["Examined", "check", "examined"]
 
 __tracebackhide__ = True
 
-REAL = np.empty(0)
-MEMORY = "a check holds what forward itself holds and four copies of the inputs; pass smaller arrays, or smaller dims"
 EFFORTS = {"auto": sweep, "entries": sweep_entries}
 METHODS = {
     ("auto", True): "complex step along directions",
     ("auto", False): "central differences along directions",
     ("entries", False): "central differences, entry by entry",
 }
+MEMORY = "a check holds what forward itself holds and four copies of the inputs; pass smaller arrays, or smaller dims"
 
 
 def check(
@@ -50,6 +42,7 @@ def check(
     *,
     cotangents: Mapping[str, Any] | None = None,
     effort: str = "auto",
+    contract: bool = True,
     budget: int | None = None,
 ) -> Report:
     """Check every gradient of a pair at one point and report what was found.
@@ -58,6 +51,7 @@ def check(
     cotangents: the upstream gradient of each output, of its shape; drawn from the case's seed by default.
     effort: ``"auto"`` checks along directions, at a few dozen forward passes at any size, and looks at entries where
         these disagree; ``"entries"`` asks for every entry.
+    contract: whether to check the contract around the numbers as well (see `rnngrad.breaches`).
     budget: the most forward passes that may be spent, see `forward_passes`; what they do not reach for is inconclusive,
         and the resolution in the report is the one that they bought.
 
@@ -65,176 +59,139 @@ def check(
     the run in their own dtype against that. Raises InvalidPair where the pair or the arrays cannot be checked at all.
     An interrupt (Ctrl-C) carries the report of what was decided until then as its note.
     """
+    found = examined(pair, given, cotangents=cotangents, effort=effort, contract=contract, budget=budget)
+    return found.diagnosed()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A report without diagnoses, and the scene that they can be made from; None where a budget leaves none."""
+
+    report: Report
+    scene: Scene | None
+
+    def diagnosed(self) -> Report:
+        """Return the report with what its wrong gradients are consistent with."""
+        return self.report if self.scene is None else diagnosed(self.report, self.scene)
+
+
+def examined(
+    pair: Pair,
+    given: Case | Mapping[str, Any],
+    *,
+    cotangents: Mapping[str, Any] | None = None,
+    effort: str = "auto",
+    contract: bool = True,
+    budget: int | None = None,
+) -> Examined:
+    """Check a pair as `check` does, and leave the diagnosis for later."""
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
     if not isinstance(effort, str) or effort not in EFFORTS:
         raise InvalidPair(f"effort={effort!r}; expected one of {list(EFFORTS)}")
-    case = given if isinstance(given, Case) else None
-    seed = case.seed if case else 0
-    where = repr(case) if case is not None else "the given arrays"
     results: Results = {}
-    point = None
+    found = None
     try:
-        point, claimed, upstream, sizes, notes = prepared(pair, given, cotangents, seed, where, budget)
-        exact = EFFORTS[effort](point, claimed.usable, claimed.joined, seed, results)
-        gradients, more = judged(pair, point, claimed, results, seed, where)
-        dual = held_to_jvp(pair, point, claimed, gradients, seed, where)
-        if not isinstance(given, Case):
-            gradients = held_to_dtype(pair, point, upstream, claimed, gradients, narrower(pair, given))
-        gradients += [] if dual is None else [dual]
-        method = METHODS[effort, exact]
-        return reported(pair, case, point, sizes, gradients, method, [*more, *notes])
+        found = prepared(pair, given, cotangents=cotangents, contract=contract, budget=budget)
+        exact = EFFORTS[effort](found.point, found.claims.usable, found.claims.joined, seed_of(given), results)
+        gradients, notes = judged(pair, given, found, results)
+        report = report_of(pair, given, found, gradients, METHODS[effort, exact], notes, contract=contract)
+        return Examined(report, None if budget is not None else scene_of(pair, given, found))
     except MemoryError as error:
-        raise InvalidPair(f"{pair.name} needs more memory than there is, at {where}: {error}\n    {MEMORY}") from error
+        words = f"{pair.name} needs more memory than there is, at {where_of(given)}: {error}\n    {MEMORY}"
+        raise InvalidPair(words) from error
     except KeyboardInterrupt as interrupt:
-        if point is not None:
-            partial = [results.get(name) or interrupted(point, name) for name in point.parts]
-            report = reported(pair, case, point, sizes, partial, "interrupted", notes)
+        if found is not None:
+            partial = [results.get(name) or interrupted(found.point, name) for name in found.point.parts]
+            report = report_of(pair, given, found, partial, "interrupted", [], contract=contract)
             interrupt.add_note(f"interrupted; decided until then:\n{report}")
         raise
 
 
-def reported(
+def scene_of(pair: Pair, given: Case | Mapping[str, Any], found: Prepared) -> Scene:
+    """Return what a diagnosis starts from: this point, and the way to others."""
+
+    def elsewhere(other: Case | Mapping[str, Any]) -> Scene:
+        return scene_of(pair, other, prepared(pair, other))
+
+    case = given if isinstance(given, Case) else None
+    return Scene(pair, case, found.sizes, found.point, found.claims, found.upstream, elsewhere)
+
+
+def report_of(
     pair: Pair,
-    case: Case | None,
-    point: Point,
-    sizes: dict[str, Any],
-    gradients: list[GradientResult],
+    given: Case | Mapping[str, Any],
+    found: Prepared,
+    numbers: list[GradientResult],
     method: str,
     notes: list[str],
+    *,
+    contract: bool,
 ) -> Report:
-    """Build the report; one in which nothing was judged is no pass."""
-    verdict = worst_verdict([gradient.verdict for gradient in gradients]) if gradients else Verdict.INCONCLUSIVE
+    """Set beside the numbers what the contract found; a report in which nothing was judged is no pass."""
+    point, case = found.point, given if isinstance(given, Case) else None
+    breaches = reported(found.contract.findings, numbers)
+    gradients = numbers
+    if contract:
+        gradients = [beside(one, claim_on(point, found.claims, one.name), breaches) for one in numbers]
+    findings = tuple(finding for finding in breaches if not finding.gradient)
+    verdicts = [gradient.verdict for gradient in gradients] or [Verdict.INCONCLUSIVE]
+    trouble = [f"near this point {point.forward.trouble}"] if point.forward.trouble else []
     return Report(
         pair=str(pair.name),
         case=repr(case) if case is not None else None,
-        sizes=sizes,
-        verdict=verdict,
-        lead=next((gradient.name for gradient in gradients if gradient.verdict is verdict), None),
+        sizes=found.sizes,
+        verdict=worst_verdict([*verdicts, *(finding.verdict for finding in findings)]),
+        lead=lead_of(numbers, gradients, findings),
         gradients=tuple(gradients),
-        evaluations=point.forward.evaluations + 1,
+        evaluations=point.forward.evaluations + 1 + found.contract.passes,
         method=method,
         replay=replay(pair, case),
-        notes=(*notes, *([f"near this point {trouble}"] if (trouble := point.forward.trouble) else [])),
+        findings=findings,
+        notes=(*notes, *found.notes, *trouble),
     )
 
 
-def prepared(
-    pair: Pair,
-    given: Case | Mapping[str, Any],
-    cotangents: Mapping[str, Any] | None,
-    seed: int,
-    where: str,
-    budget: int | None,
-) -> tuple[Point, Claims, Arrays, dict[str, Any], list[str]]:
-    """Run the pair once; return the point, what backward claims there, the cotangents, the dims, and remarks."""
-    inputs, sizes = concrete(pair, given)
-    wrt = differentiated(pair, inputs)
-    limit = limit_of(pair, given, len(wrt), budget)
-    outputs, upstream, returned, changed = ran(pair, inputs, cotangents, seed, where)
-    notes = remarks(inputs, returned, changed)
-    flat = FlatForward(pair, inputs, wrt, outputs, not changed, limit)
-    point = point_of(flat, upstream, outputs)
-    return point, claims_of(pair, point, returned), upstream, dict(sizes), notes
+def claim_on(point: Point, claimed: Claims, name: str) -> NDArray[Any] | None:
+    """Return the claimed gradient of one input; None where there is none that can be compared."""
+    return point.of(name, claimed.joined) if name in claimed.usable else None
 
 
-def ran(
-    pair: Pair, inputs: Arrays, cotangents: Mapping[str, Any] | None, seed: int, where: str
-) -> tuple[Arrays, Arrays, Mapping[str, Any], list[str]]:
-    """Run forward and backward once; return outputs, cotangents, claimed gradients, and the inputs that changed."""
-    handed = copies(inputs)
-    returned = call("forward", pair, where, pair.forward, handed)
-    changed = [name for name, array in inputs.items() if not np.array_equal(array, handed[name], equal_nan=True)]
-    outputs = checked_outputs(pair, returned, where)
-    upstream = checked_cotangents(pair, outputs, cotangents, seed, len(inputs))
-    claims = call("backward", pair, where, pair.backward, copies(upstream), returned[1])
-    if not isinstance(claims, Mapping):
-        raise InvalidPair(f"backward of {pair.name} returned a {type(claims).__name__}, expected a dict of gradients")
-    return outputs, upstream, claims, changed
+def judged(
+    pair: Pair, given: Case | Mapping[str, Any], found: Prepared, swept: Results
+) -> tuple[list[GradientResult], list[str]]:
+    """Add to what was found of claimed gradients what is wrong with the others, in other dtypes, and with a JVP."""
+    point, claims, where = found.point, found.claims, where_of(given)
+    gradients, notes = [], []
+    for name in point.parts:
+        if name in claims.breaches:
+            gradients.append(GradientResult(name, Verdict.FAIL, point.shape(name), (claims.breaches[name],)))
+        elif name in swept:
+            gradients.append(swept[name])
+        elif (undecided := missing(pair, point, name, claims, seed_of(given), where)) is not None:
+            gradients.append(undecided)
+        else:
+            notes.append(
+                f"no gradient was returned for {name} ({pair.claim(name)}); the outputs do not depend on it here"
+            )
+    dual = held_to_jvp(pair, point, claims, gradients, seed_of(given), where)
+    if not isinstance(given, Case):
+        gradients = held_to_dtype(pair, found, gradients, narrower(pair, given))
+    return [*gradients, *([] if dual is None else [dual])], notes
 
 
 def held_to_dtype(
-    pair: Pair,
-    point: Point,
-    upstream: Arrays,
-    claimed: Claims,
-    gradients: list[GradientResult],
-    dtypes: Mapping[str, np.dtype[Any]],
+    pair: Pair, found: Prepared, gradients: list[GradientResult], dtypes: Mapping[str, np.dtype[Any]]
 ) -> list[GradientResult]:
     """Hold the run in the dtypes of the given arrays against the float64 run, where these are narrower."""
     if not dtypes:
         return gradients
     sound = [gradient.name for gradient in gradients if gradient.verdict is not Verdict.FAIL]
-    wide = {name: point.of(name, claimed.joined) for name in sound}
-    found = narrow_findings(pair, point, upstream, wide, dtypes)
+    wide = {name: found.point.of(name, found.claims.joined) for name in sound}
+    wrong = narrow_findings(pair, found.point, found.upstream, wide, dtypes)
     return [
-        GradientResult(g.name, Verdict.FAIL, g.shape, (found[g.name],)) if g.name in found else g for g in gradients
+        GradientResult(g.name, Verdict.FAIL, g.shape, (wrong[g.name],)) if g.name in wrong else g for g in gradients
     ]
-
-
-def remarks(inputs: Arrays, claims: Mapping[str, Any], changed: list[str]) -> list[str]:
-    """Return what is worth a word but changes no verdict."""
-    extra = [str(key) for key in claims if key not in inputs]
-    notes = [f"backward also returned {', '.join(extra)}, which names no input; not judged"] if extra else []
-    if changed:
-        notes.append(f"forward changes its inputs {changed}; it was given copies")
-    return notes
-
-
-def concrete(pair: Pair, given: Case | Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
-    """Return the input arrays of a case, or the given ones held to their shapes; and the sizes of the dims."""
-    if not isinstance(given, Case):
-        inputs = checked_inputs(pair, given)
-        return inputs, bind(pair.shapes, {name: inputs[name].shape for name in pair.shapes})
-    if not pair.shapes:
-        raise InvalidPair(
-            f"{pair.name} declares no inputs, so no case can be drawn; pass arrays, or inputs= to the pair"
-        )
-    return dict(draw_inputs(pair.shapes, given)), given.dims
-
-
-def copies(arrays: Arrays) -> Arrays:
-    """Return arrays that the callee may change as it likes."""
-    return {name: array.copy() for name, array in arrays.items()}
-
-
-def checked_cotangents(
-    pair: Pair, outputs: Arrays, given: Mapping[str, Any] | None, seed: int, first_stream: int
-) -> Arrays:
-    """Return the cotangent of every output: drawn, or the given ones held to the outputs' shapes."""
-    shapes = {name: array.shape for name, array in outputs.items()}
-    if given is None:
-        sizes = {name: (components(array).size,) for name, array in outputs.items()}
-        drawn = draw_cotangents(sizes, seed, first_stream)
-        return {name: unpack(drawn[name], [array])[0] for name, array in outputs.items()}
-    if not isinstance(given, Mapping):
-        raise InvalidPair(f"cotangents is a dict from output to array, got {described(given)}")
-    arrays = {
-        name: finite_array(f"the cotangent of {name}", value, outputs.get(name, REAL)) for name, value in given.items()
-    }
-    actual = {name: array.shape for name, array in arrays.items()}
-    if actual != shapes:
-        raise InvalidPair(f"the cotangents of {pair.name} have shapes {actual}, expected {shapes}")
-    return {name: arrays[name] for name in shapes}
-
-
-def judged(
-    pair: Pair, point: Point, claimed: Claims, found: Results, seed: int, where: str
-) -> tuple[list[GradientResult], list[str]]:
-    """Add to what was found of claimed gradients what is wrong with the others; return all, and remarks."""
-    results, notes = [], []
-    for name in point.parts:
-        if name in claimed.breaches:
-            results.append(GradientResult(name, Verdict.FAIL, point.shape(name), (claimed.breaches[name],)))
-        elif name in found:
-            results.append(found[name])
-        elif (undecided := missing(pair, point, name, claimed, seed, where)) is not None:
-            results.append(undecided)
-        else:
-            notes.append(
-                f"no gradient was returned for {name} ({pair.claim(name)}); the outputs do not depend on it here"
-            )
-    return results, notes
 
 
 def interrupted(point: Point, name: str) -> GradientResult:

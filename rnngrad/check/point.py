@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.extended import Closer, closer_look
 from rnngrad.check.forward import FlatForward
 from rnngrad.numdiff.directional import Direction, direction_lines
 from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
 from rnngrad.numdiff.sample import Lines, entry_lines
 from rnngrad.numdiff.scale import Lengths, Scale, norm, scale_of
+from rnngrad.numdiff.tableau import EPS
 from rnngrad.tree import Vector, components, pack, unpack
 
 __all__ = ["Point", "point_of"]
@@ -44,6 +47,11 @@ class Point:
         floor = FLOOR * norm(self.v * np.spacing(np.abs(self.f0)))
         return self.sigma / floor if floor else 1.0
 
+    @cached_property
+    def closer(self) -> Closer:
+        """Return what a closer look at the point finds; it is taken where it is first asked for."""
+        return closer_look(self.forward, self.theta, self.v, self.f0, self.scale, self.sigma)
+
     def lengths(self, part: slice) -> Lengths:
         """Return the length scales of a part of theta."""
         return self.scale.part(part) if isinstance(self.scale, Scale) else self.scale[part]
@@ -65,18 +73,21 @@ class Point:
         shapes = [self.shape(name) for name, whole in self.parts.items() if whole == part]
         return max(1, min(shapes[0], default=1)) if shapes else 1
 
-    def entries(self, name: str, some: NDArray[np.intp]) -> Lines:
-        """Return the lines along some entries of one input, numbered within it."""
+    def entries(self, name: str, some: NDArray[np.intp], at: Closer | None = None) -> Lines:
+        """Return the lines along some entries of one input, numbered within it; of a closer look where one is given."""
         where = some + self.parts[name].start
-        return entry_lines(
-            self.forward, self.theta, self.v, self.f0, where, self.scale[where], self.sigma, reuse=self.forward.tidy
-        )
+        at = at or self.plain
+        return entry_lines(at.f, at.theta, self.v, at.f0, where, self.scale[where], at.sigma, reuse=self.forward.tidy)
 
-    def directions(self, some: Sequence[Direction], claimed: Vector) -> Lines:
-        """Return the lines along some directions."""
-        return direction_lines(
-            self.forward, self.theta, self.v, self.f0, some, claimed, self.sigma, reuse=self.forward.tidy
-        )
+    def directions(self, some: Sequence[Direction], claimed: Vector, at: Closer | None = None) -> Lines:
+        """Return the lines along some directions; of a closer look where one is given."""
+        at = at or self.plain
+        return direction_lines(at.f, at.theta, self.v, at.f0, some, claimed, at.sigma, reuse=self.forward.tidy)
+
+    @property
+    def plain(self) -> Closer:
+        """Return what is known without a closer look."""
+        return Closer(self.forward, self.theta, self.f0, self.sigma, EPS, [], [])
 
 
 def point_of(forward: FlatForward, upstream: dict[str, Vector], outputs: dict[str, Vector]) -> Point:

@@ -1,15 +1,18 @@
 """What is asked of the numbers: a claimed gradient along entries or along directions, with what it may lose.
 
 What a right backward pass loses to its own rounding is reckoned for each entry and added in quadrature along a
-direction, whose signs are independent of it.
+direction, whose signs are independent of it. Where a claim is in doubt the same is asked once more, closer: in extended
+precision where forward runs in it, and with what backward was seen to lose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.compare import Question
+from rnngrad.check.extended import Closer
 from rnngrad.check.point import Point
 from rnngrad.numdiff.directional import Direction
 from rnngrad.numdiff.sample import Lines
@@ -22,37 +25,98 @@ __all__ = ["direction_question", "entry_question"]
 
 OWN_ROUNDING = 64.0  # eps of the tensor that backward may lose; with 32 times less, 24 of 80,480 right ones failed
 OWN_NOISE = 128.0  # times the noise of forward over the length scale, for the same reason
+TINIEST = float(np.finfo(np.float64).smallest_subnormal)  # what rounding is at least
 ALONG = 32.0  # the same along a direction, for one axis of a tensor: see direction_question
 VISIBLE = 1e-6  # below this share of the magnitude over the length scale no dependence can be seen
 
 
-def unseen(point: Point, estimate: Estimate) -> Vector:
-    """Return the change of <v, f> that rounding may have swallowed where nothing changed at all.
+@dataclass(frozen=True)
+class Asked:
+    """What a question is made of, line by line, whatever the estimate.
 
-    An output that stays the same has no rounding to judge by: it may be log(1 + 1e-30), whose gradient is not 0. It is
-    then taken for the difference of numbers of order one.
+    ``lines`` are those along which it is asked, of a closer look where one is given; ``sizes`` returns, for the
+    estimated slopes, what backward's rounding is and what a bar is held against; ``noise`` is what noise
+    enters backward with; ``inverse`` one over the length scale; ``along`` the slope along each line of a vector like
+    theta.
     """
-    return np.where(estimate.value == 0, EPS * norm(point.v), 0.0)
+
+    point: Point
+    lines: Callable[[Closer | None], Lines]
+    claimed: Vector
+    sizes: Callable[[Vector], tuple[Vector, Vector]]
+    noise: Vector
+    inverse: Vector
+    floor: Vector
+    along: Callable[[Vector], Vector]
+
+    def own(self, values: Vector, sigma: float, eps: float) -> Vector:
+        """Return what rounding to an eps, of which forward shows the noise sigma, does to a right claim.
+
+        An output that stays the same has no rounding to judge by: it may be log(1 + 1e-30), whose gradient is not 0. It
+        is then taken for the difference of numbers of order one.
+        """
+        unseen = np.where(values == 0, eps * norm(self.point.v), 0.0)
+        return self.noise * sigma + self.inverse * unseen
+
+    def question(self, values: Vector, *, exact: bool = False) -> Question:
+        """Ask, the slopes having been estimated as ``values``; the complex step (``exact``) hides no small ones."""
+        rounding, size = self.sizes(values)
+        return Question(
+            self.lines(None),
+            self.claimed,
+            allowed=rounding + self.own(values, self.point.sigma, 0.0 if exact else EPS),
+            excused=np.zeros(len(values)),
+            size=size,
+            floor=self.floor,
+            visible=VISIBLE,
+            closer=lambda values: self.closer_question(values, self.point.closer),
+        )
+
+    def closer_question(self, values: Vector, closer: Closer) -> Question:
+        """Ask again after a closer look.
+
+        What backward was seen to lose in another precision replaces what it might lose, as far as that, or inputs off
+        by a rounding error, explain it. All of these together excuse a claim: beyond them it is wrong.
+        """
+        lost, stirred = (
+            np.max([np.zeros(len(values)), *(np.abs(self.along(change)) for change in changes)], axis=0)
+            for changes in (closer.lost, closer.stirred)
+        )
+        might = self.own(values, self.point.sigma, EPS)
+        seen = self.own(values, closer.sigma, closer.eps) + np.fmin(lost, might + stirred)
+        return replace(
+            self.question(values),
+            lines=self.lines(closer),
+            allowed=self.sizes(values)[0] + seen,
+            excused=might + lost + stirred,
+        )
 
 
 def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vector, estimate: Estimate) -> Question:
     """Ask about some entries of one input; claimed is its whole gradient, flat."""
-    values = estimate.value if len(some) == len(claimed) else claimed
-    rms = root_mean_square(values[np.isfinite(values)])
-    lines = point.entries(name, some)
-    size = np.fmax(np.abs(estimate.value), rms)
-    return Question(
-        lines,
+    where = point.parts[name].start + some
+    inverse = 1 / point.scale[where]
+
+    def sizes(values: Vector) -> tuple[Vector, Vector]:
+        whole = values if len(some) == len(claimed) else claimed
+        size = np.fmax(np.abs(values), root_mean_square(whole[np.isfinite(whole)]))
+        return own_rounding(size), size
+
+    asked = Asked(
+        point,
+        lambda closer: point.entries(name, some, closer),
         claimed[some],
-        allowed=OWN_ROUNDING * EPS * size + (OWN_NOISE * point.sigma + unseen(point, estimate)) / lines.scale,
-        size=size,
-        floor=VISIBLE * point.magnitude / lines.scale,
-        visible=VISIBLE,
+        sizes,
+        noise=OWN_NOISE * inverse,
+        inverse=inverse,
+        floor=VISIBLE * point.magnitude * inverse,
+        along=lambda change: change[where],
     )
+    return asked.question(estimate.value)
 
 
 def direction_question(
-    point: Point, directions: Sequence[Direction], claimed: Vector, lines: Lines, estimate: Estimate
+    point: Point, directions: Sequence[Direction], claimed: Vector, estimate: Estimate, *, exact: bool
 ) -> Question:
     """Ask about directions; claimed is the gradient of all inputs, joined.
 
@@ -60,17 +124,32 @@ def direction_question(
     dW = da h^T the error of da_i enters row i). So along a direction through a tensor it counts as often as the tensor
     has entries, over its shortest axis.
     """
-    slopes, allowed, floor = [], [], []
-    for direction, nothing in zip(directions, unseen(point, estimate), strict=True):
+    rows = []
+    for direction in directions:
         least = root_mean_square(claimed[direction.run])
         parts = [sizes(claimed[block], least, point.scale[block], values) for block, values in direction.blocks()]
         slope, rounding, relative, largest = np.array(parts).T
-        slopes.append(float(slope.sum()))
-        noise = ALONG * point.sigma * norm(relative) / np.sqrt(point.shortest_axis(direction.run))
-        allowed.append(OWN_ROUNDING * EPS * norm(rounding) + noise + nothing * norm(relative))
-        floor.append(VISIBLE * point.magnitude * float(largest.max()))
-    claims = np.array(slopes)
-    return Question(lines, claims, np.array(allowed), np.abs(claims), np.array(floor), VISIBLE)
+        axis = np.sqrt(point.shortest_axis(direction.run))
+        rows.append((slope.sum(), norm(rounding), norm(relative), norm(relative) / axis, largest.max()))
+    slopes, rounding, relative, each, largest = np.array(rows).T
+    asked = Asked(
+        point,
+        lambda closer: point.directions(directions, claimed, closer),
+        slopes,
+        lambda _: (own_rounding(rounding), np.abs(slopes)),
+        noise=ALONG * each,
+        inverse=relative,
+        floor=VISIBLE * point.magnitude * largest,
+        along=lambda change: np.array(
+            [sum(float(change[block] @ values) for block, values in direction.blocks()) for direction in directions]
+        ),
+    )
+    return asked.question(estimate.value, exact=exact)
+
+
+def own_rounding(size: Vector) -> Vector:
+    """Return what backward may lose to rounding, relative to numbers of some size."""
+    return np.asarray(OWN_ROUNDING * (EPS * size + TINIEST))
 
 
 def sizes(gradient: Vector, least: float, scale: Vector, values: Vector) -> tuple[float, float, float, float]:

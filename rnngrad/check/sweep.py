@@ -6,15 +6,14 @@ Many inputs are taken together, a run of them along one weighted direction, so t
 number either; a run in doubt is taken apart. Each result is put down as soon as it is known.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnngrad.check.certificate import certified
 from rnngrad.check.directed import TARGET, Directed, along
-from rnngrad.check.locate import Located, every_entry, located
+from rnngrad.check.locate import every_entry, located
 from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
 from rnngrad.check.verdict import from_direction, from_entries, from_nothing, unaffordable
@@ -31,6 +30,17 @@ HARDLY = 10.0  # times the bar of a line of its own that an input is content wit
 TOGETHER = 2  # more directions than the joint ones
 
 Results = dict[str, GradientResult]
+
+Draw = Callable[[Point, slice, Vector, np.random.Generator], Direction]
+
+
+@dataclass(frozen=True)
+class On:
+    """The line that speaks for a run of inputs, and how such directions are drawn."""
+
+    asked: Directed
+    line: int
+    draw: Draw
 
 
 def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int, results: Results) -> bool:
@@ -77,23 +87,31 @@ def examine(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.
         if len(run) > 1:
             examine(point, runs_of(point, run, GROUPS), joined, rng, results)
         else:
-            results[run[0]] = closer(point, run[0], joined, on.asked, on.line, rng)
+            results[run[0]] = closer(point, run[0], joined, on, rng)
     return all(on.asked.exact for on in asked)
 
 
-def closer(
-    point: Point, name: str, joined: Vector, asked: Directed, line: int, rng: np.random.Generator
-) -> GradientResult:
-    """Return the result for an input in doubt, from its entries where these explain the doubt."""
-    found: Located | None = None
-    with suppress(Exhausted):
-        found = located(point, name, joined, asked, line, rng)
-    explained = found is not None and (found.answer.wrong.any() or not asked.answer.wrong[line])
-    return (
-        from_entries(point, name, found)
-        if found is not None and explained
-        else from_direction(point, name, asked, line)
-    )
+def closer(point: Point, name: str, joined: Vector, on: On, rng: np.random.Generator) -> GradientResult:
+    """Return the result for an input in doubt: from its entries, or where they show nothing from another direction."""
+    asked, found = on.asked, None
+    try:
+        found = located(point, name, joined, asked, on.line, rng)
+        if found is not None and bool((found.answer.wrong | found.answer.undecided).any()):
+            return from_entries(point, name, found)
+        if asked.answer.wrong[on.line]:
+            again = along(point, [on.draw(point, point.parts[name], joined, rng)], joined, exact=asked.exact)
+            sure = bool(again.answer.wrong[0]) and not (found is not None and found.cleared)
+            return from_direction(point, name, asked if sure else doubted(asked, on.line), on.line)
+    except Exhausted:
+        return from_direction(point, name, doubted(asked, on.line), on.line)
+    return from_direction(point, name, asked, on.line) if found is None else from_entries(point, name, found)
+
+
+def doubted(asked: Directed, line: int) -> Directed:
+    """Take an accusation back that a second direction does not bear out: with no entry to show, one is not enough."""
+    here = np.arange(len(asked.directions)) == line
+    answer = replace(asked.answer, wrong=asked.answer.wrong & ~here, undecided=asked.answer.undecided | here)
+    return replace(asked, answer=answer)
 
 
 def runs_of(point: Point, names: Sequence[str], most: int) -> list[list[str]]:
@@ -109,33 +127,26 @@ def runs_of(point: Point, names: Sequence[str], most: int) -> list[list[str]]:
     return runs
 
 
-@dataclass(frozen=True)
-class On:
-    """The line that speaks for a run of inputs."""
-
-    asked: Directed
-    line: int
-
-
 def asked_of(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.Generator) -> list[On]:
     """Ask along one direction for each run, or along weighted ones where only the weights make a difference."""
     parts = [slice(point.parts[run[0]].start, point.parts[run[-1]].stop) for run in runs]
     drawn = [plain if len(run) == 1 else weighted for run in runs]
     directions = [draw(point, part, joined, rng) for draw, part in zip(drawn, parts, strict=True)]
     if point.forward.left < LEAST * (len(directions) + 1):
-        return every(along(point, directions, joined))
+        return every(along(point, directions, joined), drawn)
     watch = weighted(point, slice(0, len(joined)), joined, rng)
     exact = certified(point, directions)
     if not exact and len(runs) > TOGETHER:
         settled = together(point, directions, watch, joined, rng)
         rest = [line for line, on in enumerate(settled) if on is None]
         if len(rest) < len(runs):
-            own = iter(every(along(point, [directions[line] for line in rest], joined)) if rest else [])
+            some = [directions[line] for line in rest]
+            own = iter(every(along(point, some, joined), [drawn[line] for line in rest]) if rest else [])
             return [on or next(own) for on in settled]
     both = along(point, [*directions, watch], joined, exact=exact)
     if not both.doubtful[-1] or both.doubtful[:-1].any():
-        return every(both)[:-1]
-    return every(along(point, [weighted(point, part, joined, rng) for part in parts], joined))
+        return every(both, drawn)
+    return every(along(point, [weighted(point, part, joined, rng) for part in parts], joined), [weighted] * len(parts))
 
 
 def together(
@@ -152,12 +163,12 @@ def together(
     own = SAFETY / FIRST * point.directions(directions, joined).sigma + TARGET * np.abs(slopes)
     weaker = np.array([direction.least(direction.run) / all_together.least(direction.run) for direction in directions])
     enough = (asked.answer.total[0] * weaker <= HARDLY * own) & ~asked.doubtful.any()
-    return [On(asked, 0) if settled else None for settled in enough]
+    return [On(asked, 0, plain) if settled else None for settled in enough]
 
 
-def every(asked: Directed) -> list[On]:
-    """Return the lines of one answer."""
-    return [On(asked, line) for line in range(len(asked.directions))]
+def every(asked: Directed, drawn: Sequence[Draw]) -> list[On]:
+    """Return the lines of one answer, each with the way its direction was drawn."""
+    return [On(asked, line, draw) for line, draw in enumerate(drawn)]
 
 
 def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:

@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnngrad.result import Report
+    from rnngrad.result import Power, Report
 
-__all__ = ["Tally", "collecting", "count", "shortfall"]
+__all__ = ["Tally", "collecting", "count", "shortfall", "weigh"]
 
 Tally = dict[str, Any]
 
@@ -44,19 +44,29 @@ def shortfall(tallies: Mapping[str, Tally], share: float) -> str | None:
     return "\n".join(lines) or None
 
 
+def weigh(power: "Power") -> None:
+    """Set the power of a pair's examples beside its counts in the collection that is open, if any."""
+    tallies = OPEN.get() or {}
+    if power.pair in tallies:
+        tallies[power.pair]["power"] = power.share
+
+
 def count(report: "Report") -> None:
     """Add one report to the collection that is open, if any."""
     tallies = OPEN.get()
     if tallies is None:
         return
     tally = tallies.setdefault(
-        report.pair, {"pair": report.pair, "examples": 0, "evaluations": 0, "sizes": {}, "gradients": {}}
+        report.pair,
+        {"pair": report.pair, "examples": 0, "evaluations": 0, "sizes": {}, "gradients": {}, "breaches": {}},
     )
     tally["examples"] += 1
     tally["evaluations"] += report.evaluations
     for dim, size in report.sizes.items():
         seen = tally["sizes"].setdefault(dim, [size, size])
         seen[:] = [min(seen[0], size), max(seen[1], size)]
+    for kind in {finding.kind for finding in report.breaches}:
+        tally["breaches"][kind] = tally["breaches"].get(kind, 0) + 1
     for gradient in report.gradients:
         row = tally["gradients"].setdefault(
             gradient.name, {"pass": 0, "inconclusive": 0, "FAIL": 0, "ratio": 0.0, "resolution": 0.0, "why": ""}

@@ -18,10 +18,6 @@ __all__ = ["from_direction", "from_entries", "from_nothing", "unaffordable"]
 
 COMPONENTS = (".real", ".imag")
 LISTED = 5  # wrong entries that a result names
-SPENT = (
-    "along a random direction backward and numeric disagree; the budget of forward passes is spent before the wrong "
-    "entries are found"
-)
 SPREAD = (
     "along a random direction backward and numeric disagree, though no single entry is off by more than its bar: "
     "a small error spread over many entries"
@@ -47,8 +43,7 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
     verdict = Verdict.PASS
     findings: tuple[Finding, ...] = ()
     if answer.wrong[line]:
-        said = f"{name}: {SPENT if point.forward.left < 1 else SPREAD}"
-        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, said),)
+        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {SPREAD}"),)
     elif answer.undecided[line]:
         verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
     single = len(direction.pattern) == 1  # then the slope along the direction is the entry, times a known factor

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.numdiff.directional import Direction
-from rnngrad.numdiff.scale import norm
+from rnngrad.numdiff.scale import KEPT, norm
 from rnngrad.numdiff.tableau import EPS, SAFETY
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
@@ -32,6 +32,9 @@ SAME = 1e3  # eps by which the real part may change: complex exp and tanh round 
 MEETS = 10.0  # error estimates by which an output may differ from its ladder
 NOTHING = 1e-10  # share of the largest slope that no unsafe function would change an output's slope by
 CARRIED = 16.0  # eps of the slopes of the outputs: a preactivation of 40 carries 80 eps into the slope of tanh
+LOST = 4.0  # times what single precision lost; it is one draw, so that 14 of 800 slopes were further off than a bar
+UNSTIRRED = 32.0  # sigma: what a saturated softmax loses shows in its slopes before it shows in its outputs
+SINGLE_STEP = 2.0**-47  # exact times any slope; its square is far below an ulp
 OBVIOUS = 1e-6  # ladders whose error is no larger a share of the largest slope need no other to be compared with
 CLEAR = 1e-3  # a ladder whose error is a larger share of the largest slope certifies nothing
 
@@ -109,6 +112,7 @@ class ShortLadders:
         self.best = np.zeros_like(size)
         self.smallest = np.full_like(size, np.inf)
         self.evaluations = 0
+        self.joint = joined(directions, len(theta)) if len(theta) <= KEPT else None
 
     def further(self, start: float) -> tuple[Vector, Vector]:
         """Climb one more ladder; return the best slopes and their errors."""
@@ -127,13 +131,24 @@ class ShortLadders:
         point = self.theta.copy()
         for step in (t, -t):
             point = point if self.reuse else self.theta.copy()
-            for direction in self.directions:
+            if self.joint is not None:
+                np.multiply(self.joint, step, out=point)
+                point += self.theta
+            for direction in self.directions if self.joint is None else ():
                 for block, values in direction.blocks():
                     np.multiply(values, step, out=point[block])
                     point[block] += self.theta[block]
             sides.append(self.f(point))
         self.evaluations += 2
         return np.asarray((sides[0] - sides[1]) / (2 * t))
+
+
+def joined(directions: Sequence[Direction], size: int) -> Vector:
+    """Return directions that have no entry in common as one vector."""
+    out = np.zeros(size)
+    for direction in directions:
+        out[direction.run] = direction.values
+    return out
 
 
 def imaginary_slopes(
@@ -149,14 +164,17 @@ def imaginary_slopes(
     """Return the slope of <v, f> along each direction by the complex step, sigma being the noise of <v, f>.
 
     The error is that of evaluating f: relative to the slopes of the outputs, which are ``noise`` times as noisy as
-    correctly rounded ones, and never below sigma. An entry is nan where f does not take this input after all. With
-    ``reuse`` f is trusted to leave its argument as it was.
+    correctly rounded ones, and as much as a run in single precision along the last direction says of each; and never
+    below 128 sigma. An entry is nan where f does not take this input after all. With ``reuse`` f is trusted to leave
+    its argument as it was.
     """
     value, bar = np.full(len(directions), np.nan), np.full(len(directions), np.inf)
+    in_single = single_slopes(f, theta, directions[-1]) if directions else np.zeros(0)
+    lost: Vector | None = None
     point = theta.astype(np.complex128)
-    for line, direction in enumerate(directions):
+    for line, direction in reversed([*enumerate(directions)]):
         try:
-            slopes = v * (at_complex(f, point, [direction]).imag / STEP)
+            slopes = at_complex(f, point, [direction]).imag / STEP
         except Exception:
             continue
         finally:
@@ -164,7 +182,35 @@ def imaginary_slopes(
                 point.imag[direction.run] = 0.0
             else:
                 point = theta.astype(np.complex128)
+        lost = lost_in_slopes(slopes, in_single) if lost is None else lost
+        slopes = v * slopes
         value[line] = slopes.sum()
-        bar[line] = SAFETY * (EPS * abs(value[line]) + CARRIED * max(noise, 1.0) * EPS * norm(slopes) + sigma[line])
+        carried = CARRIED * max(noise, 1.0) * EPS * norm(slopes) + LOST * norm(lost * slopes)
+        bar[line] = SAFETY * (EPS * abs(value[line]) + carried + UNSTIRRED * sigma[line])
     still = np.zeros(len(directions))
-    return Estimate(value, bar, still, still, still, evaluations=len(directions))
+    return Estimate(value, bar, still, still, still, evaluations=len(directions) + bool(directions))
+
+
+def single_slopes(f: Evaluate, theta: Vector, direction: Direction) -> Vector:
+    """Return the slopes of the outputs in single precision; one number that is nan where f does not take it."""
+    point = theta.astype(np.complex64)
+    for block, values in direction.blocks():
+        np.multiply(values, SINGLE_STEP, out=point.imag[block], casting="same_kind")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return np.asarray(f(point).imag, dtype=np.float64) / SINGLE_STEP
+        except Exception:
+            return np.array([np.nan])
+
+
+def lost_in_slopes(slopes: Vector, in_single: Vector) -> Vector:
+    """Return the relative error of the slope of each output that single precision predicts.
+
+    It is 0 where it predicts none: where it overflows, or comes to numbers that it does not hold in full.
+    """
+    limits = np.finfo(np.float32)
+    with np.errstate(all="ignore"):
+        lost = np.abs(in_single - slopes) / np.abs(slopes) * (EPS / float(limits.eps))
+        held = np.abs(slopes) * SINGLE_STEP > float(limits.tiny)
+    return np.where(np.isfinite(lost) & held, lost, 0.0)

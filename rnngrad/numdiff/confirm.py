@@ -1,9 +1,8 @@
 """A second opinion before anybody is accused.
 
-Where a claimed derivative lies outside the bar of the first ladder, a second one is climbed with a ratio that is no
-power of two and from steps nine times smaller, so that it does not share the aliases of the first (sin(1000 x) at
-dyadic steps looks like a slow wave). A single difference at the smallest step that can still tell the claim from the
-numbers then asks the same of the immediate neighbourhood.
+Where a claimed derivative lies outside the bar of the first ladder, a second, independent one is climbed. A single
+difference at the smallest step that can still tell the claim from the numbers then asks the same of the immediate
+neighbourhood. Where the three do not tell the same story nobody is accused, but a third ladder from below can acquit.
 """
 
 from dataclasses import dataclass, replace
@@ -11,52 +10,43 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.numdiff.ladder import FIRST, climb
-from rnngrad.numdiff.sample import Lines, sample
-from rnngrad.numdiff.tableau import SAFETY
+from rnngrad.numdiff.independent import FINE, RATIO, SPAN, apart, from_below, probe_at, second_start
+from rnngrad.numdiff.ladder import climb
+from rnngrad.numdiff.rows import substituted
+from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["Confirmation", "confirm", "probe_at"]
-
-RATIO = 1.6  # not dyadic, so that samples of the two ladders never coincide
-START = 0.11  # the first step of the second ladder, relative to that of the first
-SPAN = 3.0  # how many summed bars two honest estimates may be apart: no bar of 168,320 was short by 5
-TARGET = 1e-14  # who accuses goes as far as rounding lets him
-TELLING = 0.1  # rounding that the probe may have, relative to the distance between the claim and the numbers
+__all__ = ["Confirmation", "confirm"]
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A second estimate, and where the first one, the second one and the probe tell the same story."""
+    """An independent estimate, and where the first one, the second one and the probe tell the same story."""
 
     second: Estimate
     agrees: NDArray[np.bool_]
 
 
 def confirm(lines: Lines, first: Estimate, claimed: Vector) -> Confirmation:
-    """Estimate the lines again, independently, and compare.
+    """Estimate the lines again, independently and as far as rounding allows, and compare.
 
     ``agrees`` is False where the two estimates are further apart than their bars allow, or where the smallest
-    telling difference is closer to the claim than to the numbers.
+    telling difference is closer to the claim than to the numbers. There the estimate is that of a third ladder, unless
+    the second one meets the claim already.
     """
-    second = climb(lines, ratio=RATIO, first=FIRST * START, target=TARGET)
-    with np.errstate(all="ignore"):
-        agrees = np.abs(first.value - second.value) <= SPAN * (first.bar + second.bar)
-        gap = np.abs(claimed - second.value)
-    probed, probe = probe_at(lines, np.flatnonzero(agrees), gap, np.fmin(first.step, second.step))
-    nearer_claim = np.abs(probe - claimed[probed]) < np.abs(probe - second.value[probed])
-    agrees[probed[nearer_claim]] = False
-    return Confirmation(replace(second, evaluations=second.evaluations + 2 * len(probed)), agrees)
-
-
-def probe_at(lines: Lines, some: NDArray[np.intp], gap: Vector, smallest: Vector) -> tuple[NDArray[np.intp], Vector]:
-    """Take one central difference on each of some lines, at the smallest step that can still tell a gap.
-
-    Return the lines on which that is smaller than the steps taken so far, and the slopes there.
-    """
-    with np.errstate(all="ignore"):
-        step = SAFETY * lines.sigma * np.sqrt(0.5) / (TELLING * gap)
-        smaller = np.isfinite(step) & (step > 0) & (step < smallest)
-    probed = some[smaller[some]]
-    return probed, sample(lines, probed, step[probed])[0]
+    second = climb(lines, ratio=RATIO, first=second_start(lines, first), target=FINE)
+    smallest = np.fmin(first.step, second.step)
+    gap = np.abs(claimed - second.value)
+    probe = np.full(lines.count, np.nan)
+    probed, slopes = probe_at(lines, np.arange(lines.count), gap, smallest)
+    probe[probed] = slopes
+    agrees = (apart(first, second) == 0) & ~(np.abs(probe - claimed) < np.abs(probe - second.value))
+    second = replace(second, evaluations=second.evaluations + 2 * len(probed))
+    open_still = np.flatnonzero(~agrees & (gap > SPAN * second.bar))
+    if len(open_still):
+        about = np.where(np.isfinite(probe), probe, second.value)[open_still]
+        local = lines.take(open_still)
+        third = climb(local, first=from_below(local, about, smallest[open_still]), target=FINE)
+        second = substituted(second, open_still, third)
+    return Confirmation(second, agrees)

@@ -77,7 +77,9 @@ def draw_direction(start: int, scale: Lengths, claimed: Vector, rng: np.random.G
     """
     bits = np.frombuffer(rng.bytes(2 * len(scale)), np.int16)
     pattern = ((bits & (UNIT - 1)) + UNIT // 2) * ((bits >> 15) | 1)
+    kept = len(scale) <= KEPT
     drawn = Direction(start, pattern, scale)
+    drawn = Direction(start, drawn.values) if kept else drawn
     step = min(1 << (len(pattern) // TURNED).bit_length(), TURNED)  # a power of two, so that it divides a block
     sums = [np.zeros(1)]
     with np.errstate(all="ignore"):
@@ -86,8 +88,8 @@ def draw_direction(start: int, scale: Lengths, claimed: Vector, rng: np.random.G
             sums.append(np.add.reduceat(terms, np.arange(0, len(terms), step)))
         partial = np.concatenate(sums).cumsum()
         best = int(np.abs(partial[-1] - 2 * partial).argmax())
-    pattern[: best * step] *= -1
-    return Direction(start, drawn.values) if len(scale) <= KEPT else drawn
+    drawn.pattern[: best * step] *= -1
+    return drawn
 
 
 def weights(scale: Vector, claimed: Vector, middle: float | None = None) -> Vector:

@@ -1,35 +1,39 @@
 """The gradient of a function entry by entry, on its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from sys import maxsize
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.errors import InvalidPair
-from rnngrad.numdiff.confirm import RATIO, SPAN, START, probe_at
-from rnngrad.numdiff.ladder import FIRST, climb
-from rnngrad.numdiff.noise import measure_noise
+from rnngrad.numdiff.independent import RATIO, apart, from_below, probe_at, second_start
+from rnngrad.numdiff.ladder import CONVERGED, FIRST, TARGET, climb
+from rnngrad.numdiff.noise import NEARBY, lost_nearby, measure_noise
+from rnngrad.numdiff.rows import mapped, substituted
 from rnngrad.numdiff.sample import Lines, entry_lines
 from rnngrad.numdiff.scale import length_scale
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["climb_all", "estimate_gradient", "mapped"]
+__all__ = ["climb_all", "doubly_sure", "estimate_gradient"]
 
 __tracebackhide__ = True
 
-COARSE = 1e-2  # relative slope that the probe must tell: it looks for what the ladders have overlooked altogether
+COARSE = 1e-4  # relative slope that the probe must tell: it looks for what the ladders have overlooked altogether
+NARROWER = 0.3  # a second bar counts below this share of the first: what is truncation there is 10 times wider than due
 CHUNK = 4096  # entries that climb together: about 10 MB of tableaux, and no gain in speed beyond
 
 
 def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
     """Estimate the gradient of a scalar function at x, with an error bar on each entry.
 
-    f takes an array of x's shape and returns a number; all rows of the result have that shape too. Every entry is
-    estimated by two independent ladders; where these disagree, the bar covers both. Raises InvalidPair where x is no
-    array of finite real numbers, or f(x) no finite real number.
+    f takes an array of x's shape and returns a number; all rows of the result have that shape too. A few times it is
+    asked in float32, if it takes that, to see what rounding does. Every entry is estimated by two independent ladders;
+    where these disagree, a third one decides, or the bar covers all of them. Raises InvalidPair where x is no array of
+    finite real numbers, or f(x) no finite real number.
 
     >>> import numpy as np
     >>> estimate = estimate_gradient(lambda x: np.sum(x**3), np.array([1.0, 2.0]))
@@ -58,48 +62,73 @@ def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
     scale = length_scale(theta)
     one = np.ones(1)
     noise = measure_noise(flat, theta, scale, one, f0)
-    everything = np.arange(theta.size)
-    lines = entry_lines(flat, theta, one, f0, everything, scale, noise.sigma)
-    found = doubly_sure(lines)
-    spent = 1 + noise.evaluations + found.evaluations
+    sigma = max(noise.sigma, lost_nearby(flat, theta, one))
+    found = doubly_sure(entry_lines(flat, theta, one, f0, np.arange(theta.size), scale, sigma))
+    spent = 1 + noise.evaluations + 2 * NEARBY + found.evaluations
     return replace(mapped(lambda row: row.reshape(point.shape), found), evaluations=spent)
 
 
 def doubly_sure(lines: Lines) -> Estimate:
     """Estimate every line twice, and probe it at a tiny step; the better estimate counts.
 
-    Where the estimates disagree, or the probe finds another slope close by, its bar reaches to what they say.
+    Its bar reaches to the other one where neither bar does. Where the estimates contradict each other, or the probe
+    finds another slope close by, a third ladder from below decides, if it meets the probe; if not, the bar reaches to
+    what all of them say.
     """
     first = climb_all(lines)
-    second = climb_all(lines, ratio=RATIO, first=FIRST * START)
-    better = mapped(lambda a, b: np.asarray(np.where(second.bar < first.bar, b, a)), first, second)
+    second = climb_all(lines, ratio=RATIO, first=second_start(lines, first))
+    better = mapped(lambda a, b: np.asarray(np.where(second.bar < NARROWER * first.bar, b, a)), first, second)
+    probe = np.full(lines.count, np.nan)
     with np.errstate(all="ignore"):
-        apart = np.abs(first.value - second.value)
-        apart = np.where(apart <= SPAN * (first.bar + second.bar), 0.0, np.nan_to_num(apart, nan=np.inf))
         gap = np.fmax(COARSE * np.abs(better.value), better.bar)
-        probed, probe = probe_at(lines, np.arange(lines.count), gap, np.fmin(first.step, second.step))
-        beside = np.abs(probe - better.value[probed])
-        apart[probed] = np.fmax(apart[probed], np.where(beside <= gap[probed], 0.0, beside))
-    return replace(better, bar=better.bar + apart, evaluations=better.evaluations + 2 * len(probed))
+        probed, slopes = probe_at(lines, np.arange(lines.count), gap, np.fmin(first.step, second.step))
+        probe[probed] = slopes
+        beside = np.abs(probe - better.value)
+        doubt = np.fmax(apart(first, second), np.where(beside > gap, beside + gap, 0.0))
+        distance = np.abs(first.value - second.value)
+        reach = np.fmax(doubt, np.where(distance > np.fmax(first.bar, second.bar), distance, 0.0))
+    wide = replace(better, bar=better.bar + reach, evaluations=better.evaluations + 2 * len(probed))
+    some = np.flatnonzero((doubt > 0) & np.isfinite(better.value))
+    return settled(lines, some, (first, second), probe, wide) if len(some) else wide
+
+
+def settled(
+    lines: Lines, some: NDArray[np.intp], earlier: Sequence[Estimate], probe: Vector, wide: Estimate
+) -> Estimate:
+    """Climb some lines from below and put the outcome in; ``wide`` are the estimates as they stand without it.
+
+    A third ladder that meets the probe is believed, and with it the better of what meets it in turn. That of a
+    function which does not change at all so close by is not: more likely its change is lost to rounding.
+    """
+    local, near = lines.take(some), probe[some]
+    *before, wide_there = (mapped(lambda row: row[some], estimate) for estimate in (*earlier, wide))
+    about = np.where(np.isfinite(near), near, wide_there.value)
+    smallest = np.fmin(*(estimate.step for estimate in before))
+    third = best = climb_all(local, first=from_below(local, about, smallest))
+    with np.errstate(all="ignore"):
+        size = np.abs(third.value)
+        meets = np.abs(near - third.value) <= np.fmax(COARSE * np.fmax(size, np.abs(wide_there.value)), third.bar)
+        sound = meets & (third.bar < CONVERGED * size)
+        reach = np.abs(third.value - wide_there.value) + third.bar
+    for other in before:
+        use = (apart(other, third) == 0) & (other.bar < best.bar)
+        best = mapped(lambda a, b, use=use: np.asarray(np.where(use, b, a)), best, other)
+    wider = replace(wide_there, bar=np.fmax(wide_there.bar, reach))
+    result = substituted(wide, some, mapped(lambda a, b: np.asarray(np.where(sound, a, b)), best, wider))
+    return replace(result, evaluations=wide.evaluations + third.evaluations)
 
 
 def climb_all(
-    lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST, samples: int = maxsize
+    lines: Lines,
+    *,
+    target: float = TARGET,
+    ratio: float = 2.0,
+    first: float | Vector = FIRST,
+    samples: int = maxsize,
 ) -> Estimate:
     """Climb any number of lines, CHUNK of them at a time so that memory stays bounded."""
     starts = range(0, max(lines.count, 1), CHUNK)
     runs = [np.arange(start, min(start + CHUNK, lines.count)) for start in starts]
-    parts = [climb(lines.take(run), target=target, ratio=ratio, first=first, samples=samples) for run in runs]
+    firsts = np.broadcast_to(first, lines.count)
+    parts = [climb(lines.take(run), target=target, ratio=ratio, first=firsts[run], samples=samples) for run in runs]
     return mapped(lambda *rows: np.concatenate(rows), *parts)
-
-
-def mapped(change: Callable[..., Vector], *parts: Estimate) -> Estimate:
-    """Apply a change to each row of one or more estimates: reshape, join, select."""
-    return Estimate(
-        value=change(*(part.value for part in parts)),
-        bar=change(*(part.bar for part in parts)),
-        jump=change(*(part.jump for part in parts)),
-        kink=change(*(part.kink for part in parts)),
-        step=change(*(part.step for part in parts)),
-        evaluations=sum(part.evaluations for part in parts),
-    )

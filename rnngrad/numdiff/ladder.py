@@ -2,7 +2,8 @@
 
 Every line starts with three steps, h_0 = scale / 32 downwards. From the best cell of its tableau it goes on: a
 smaller step where truncation dominates, a larger one where rounding does, a jump far down where nothing has converged
-yet (a kink or a pole nearby, a wrong scale). It stops at the target, or when neither way helps.
+yet (a kink or a pole nearby, a wrong scale) or where truncation stays far above rounding at whatever step. It stops at
+the target, or when neither way helps.
 All lines advance together, so that the arithmetic is done on arrays and only the function is called one by one.
 """
 
@@ -17,8 +18,9 @@ from rnngrad.numdiff.tableau import Cell, best_cell
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
 
-__all__ = ["FIRST", "LEAST", "climb"]
+__all__ = ["FINEST", "FIRST", "LEAST", "climb"]
 
+TARGET = 1e-9  # relative bar at which a line is done: ten times less costs a step or two more
 FIRST = 2.0**-5  # the first step, relative to the scale of the line
 START = 3  # steps in the first window: the least that shows two corrections
 LEAST = 2 * START  # evaluations that any line takes
@@ -29,6 +31,7 @@ JUMP = 3  # steps skipped by a jump
 CONVERGED = 1e-2  # relative bar above which a window counts as unconverged
 BETTER = 0.7  # a bar counts as better below this share of the best: one step up alone halves what is rounding
 GONE = 0.5  # share of a slope jump below which it is gone: the kink lies further away than the step
+STUCK = 30.0  # a truncation of so many roundings that smaller steps do not reduce: something is finer than the steps
 STRIKES = 2  # steps without a better bar before a line is given up
 
 
@@ -53,16 +56,52 @@ class Climb:
 
 
 def climb(
-    lines: Lines, *, target: float = 1e-9, ratio: float = 2.0, first: float = FIRST, samples: int = maxsize
+    lines: Lines,
+    *,
+    target: float = TARGET,
+    ratio: float = 2.0,
+    first: float | Vector = FIRST,
+    samples: int = maxsize,
 ) -> Estimate:
     """Estimate the derivative along every line to a relative bar of ``target``, or as far as rounding lets it.
 
-    ``first`` is the first step relative to each line's scale. The target is relative to the derivative itself, or to a
-    hundredth of the root mean square of its group where that is larger. No line takes more than so many ``samples``, or
-    more than the three that any takes; a sample is two evaluations.
+    ``first`` is the first step relative to each line's scale, one number or one for each line. The target is relative
+    to the derivative itself, or to a hundredth of the root mean square of its group where that is larger. No line takes
+    more than so many ``samples``, or more than the three that any takes; a sample is two evaluations.
     """
     n = lines.count
-    state = Climb(
+    state = at_the_foot(n)
+    steps = lines.scale * first
+    down = (np.log(steps / lines.scale / FINEST) / np.log(ratio)).astype(np.intp)
+    everything = np.arange(n)
+    for _ in range(START):
+        append(state, lines, everything, steps, ratio)
+    reference = np.zeros(n)
+    started = False
+    while state.active.any():
+        rows = np.flatnonzero(state.active)
+        filled = slice(0, int(state.filled[rows].max()))
+        cell = best_cell(
+            state.slope[rows, filled],
+            state.bend[rows, filled],
+            steps[rows] / ratio ** state.level[rows],
+            lines.sigma[rows],
+            ratio,
+        )
+        keep_better(state, rows, cell)
+        if not started:
+            reference = 0.01 * group_size(state.best, lines.group)
+            started = True
+        goal = target * np.fmax(np.abs(state.best[0]), reference)[rows]
+        afford = samples - state.taken[rows]
+        advance(state, lines, rows, cell, steps, ratio, goal, down[rows], afford)
+    value, bar, jump, kink, step = state.best
+    return Estimate(value, bar, jump, kink, step, state.evaluations)
+
+
+def at_the_foot(n: int) -> Climb:
+    """Return the state of so many lines before their first sample."""
+    return Climb(
         slope=np.full((n, WIDTH), np.nan),
         bend=np.full((n, WIDTH), np.nan),
         level=np.zeros(n, np.intp),
@@ -74,27 +113,6 @@ def climb(
         blocked=np.zeros(n, bool),
         active=np.ones(n, bool),
     )
-    steps = lines.scale * first
-    down = int(np.log(first / FINEST) / np.log(ratio))
-    everything = np.arange(n)
-    for _ in range(START):
-        append(state, lines, everything, steps, ratio)
-    reference = np.zeros(n)
-    started = False
-    while state.active.any():
-        rows = np.flatnonzero(state.active)
-        cell = best_cell(
-            state.slope[rows], state.bend[rows], steps[rows] / ratio ** state.level[rows], lines.sigma[rows], ratio
-        )
-        keep_better(state, rows, cell)
-        if not started:
-            reference = 0.01 * group_size(state.best, lines.group)
-            started = True
-        goal = target * np.fmax(np.abs(state.best[0]), reference)[rows]
-        afford = samples - state.taken[rows]
-        advance(state, lines, rows, cell, steps, ratio, goal, down, afford)
-    value, bar, jump, kink, step = state.best
-    return Estimate(value, bar, jump, kink, step, state.evaluations)
 
 
 def keep_better(state: Climb, rows: NDArray[np.intp], cell: Cell) -> None:
@@ -124,7 +142,7 @@ def advance(
     steps: Vector,
     ratio: float,
     goal: Vector,
-    down: int,
+    down: NDArray[np.intp],
     afford: NDArray[np.intp],
 ) -> None:
     """Take every active line one step on: down, up or far down; or stop it.
@@ -137,7 +155,9 @@ def advance(
     too_coarse = cell.truncation + cell.kink > cell.rounding
     deepest = state.level[rows] + state.filled[rows] - 1
     finished = state.best[1, rows] <= goal
-    given_up = (state.strikes[rows] >= STRIKES) & ~unconverged
+    struck = state.strikes[rows] >= STRIKES
+    unconverged |= struck & (cell.truncation > STUCK * cell.rounding) & ~hidden
+    given_up = struck & ~unconverged
     exhausted = np.where(unconverged | too_coarse, deepest >= down, (state.level[rows] <= -UP) | state.blocked[rows])
     stop = finished | given_up | exhausted | (afford < np.where(unconverged, START, 1))
     state.active[rows[stop]] = False

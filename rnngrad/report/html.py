@@ -2,7 +2,7 @@
 
 from html import escape
 
-from rnngrad.report.text import HEADER, cells, headline, subject, wrong_entries
+from rnngrad.report.text import HEADER, cells, diagnoses, found, headline, subject, wrong_entries
 from rnngrad.result import GradientResult, Report
 
 __all__ = ["render"]
@@ -23,9 +23,9 @@ def render(report: Report) -> str:
     """Return the report as an HTML document."""
     title = escape(f"{report.pair}: {report.verdict.value}")
     head = "".join(f"<th>{escape(cell)}</th>" for cell in HEADER)
-    findings = [finding.message for gradient in report.gradients for finding in gradient.findings]
+    findings = [f"contract: {one.message}" if one.breach else one.message for one in found(report)]
     wrong = "\n".join(line for gradient in report.gradients for line in wrong_entries(gradient))
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in [*findings, *report.notes])
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in [*findings, *diagnoses(report), *report.notes])
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'

@@ -1,9 +1,9 @@
 """The table that ends a run: for each gradient how many examples were decided, how well, and on which shapes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rnngrad.report.numbers import bar, value
+from rnngrad.report.numbers import bar, share, value
 from rnngrad.report.table import columns
 
 __all__ = ["markdown", "text"]
@@ -28,8 +28,15 @@ def subject(tally: Mapping[str, Any]) -> str:
     spans = ", ".join(span(dim, *sizes) for dim, sizes in tally["sizes"].items())
     each = value(tally["evaluations"] / max(tally["examples"], 1), 3)
     examples = f"{tally['examples']} example{'s' if tally['examples'] != 1 else ''}"
-    parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", spans]
+    power = f"power {share(tally['power'])}" if "power" in tally else ""
+    parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", power, spans]
     return "    ".join(part for part in parts if part)
+
+
+def contract(tally: Mapping[str, Any]) -> list[str]:
+    """Say in how many examples the contract was broken, by kind of breach; nothing where it held."""
+    broken = tally.get("breaches") or {}
+    return [f"contract broken: {', '.join(f'{kind} in {broken[kind]}' for kind in sorted(broken))}"] if broken else []
 
 
 def span(dim: str, low: Any, high: Any) -> str:
@@ -39,12 +46,14 @@ def span(dim: str, low: Any, high: Any) -> str:
 
 def text(tallies: Iterable[Mapping[str, Any]]) -> str:
     """Return a table for each pair as aligned text."""
-    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally))]) for tally in tallies)
+    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally)), *contract(tally)]) for tally in tallies)
 
 
-def markdown(tallies: Iterable[Mapping[str, Any]]) -> str:
+def markdown(tallies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table for each pair as Markdown."""
-    return "\n".join(f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+    parts = (f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+    lines = ("".join(f"\n{line}\n" for line in contract(tally)) for tally in tallies)
+    return "\n".join(part + line for part, line in zip(parts, lines, strict=True))
 
 
 def marked(table: list[tuple[str, ...]]) -> str:

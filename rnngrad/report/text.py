@@ -1,11 +1,15 @@
 """A report as text for the terminal: the headline first, then the table, then how to run it again."""
 
+from textwrap import fill
+
 from rnngrad.report.numbers import bar, pairwise, value
 from rnngrad.report.table import columns
-from rnngrad.result import GradientResult, Report, Verdict
+from rnngrad.result import Finding, GradientResult, Report, Verdict
 
-__all__ = ["HEADER", "cells", "headline", "render", "subject", "wrong_entries"]
+__all__ = ["HEADER", "cells", "diagnoses", "found", "headline", "render", "subject", "wrong_entries"]
 
+WIDTH = 100
+HEADLINE = 80  # columns that a CI log shows of a line
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
 
@@ -14,11 +18,30 @@ def render(report: Report) -> str:
     lines = [headline(report), "", subject(report), *columns([HEADER, *map(cells, report.gradients)])]
     for gradient in report.gradients:
         lines += wrong_entries(gradient)
-    remarks = [finding.message for gradient in report.gradients for finding in gradient.findings]
-    remarks = [remark for remark in remarks if remark != lines[0]]
-    lines += [f"finding    {remark}" for remark in remarks]
+    lines += [f"{label(finding)}{finding.message}" for finding in found(report) if finding.message != lines[0]]
+    lines += [line for message in diagnoses(report) for line in wrapped("diagnosis", message)]
     lines += [f"note       {note}" for note in report.notes]
     return "\n".join([*lines, f"replay     {report.replay}"])
+
+
+def found(report: Report) -> list[Finding]:
+    """Return every finding of a report, those of no single gradient first."""
+    return [*report.findings, *(finding for gradient in report.gradients for finding in gradient.findings)]
+
+
+def label(finding: Finding) -> str:
+    """Say whether a finding is about the contract or about the numbers."""
+    return "contract   " if finding.breach else "finding    "
+
+
+def diagnoses(report: Report) -> list[str]:
+    """Return what the diagnoses say, those that are shared by gradients once."""
+    return list(dict.fromkeys(one.message for gradient in report.gradients for one in gradient.diagnoses))
+
+
+def wrapped(label: str, message: str) -> list[str]:
+    """Break a message into lines under a label."""
+    return fill(message, WIDTH, initial_indent=f"{label:11}", subsequent_indent=" " * 11).split("\n")
 
 
 def wrong_entries(gradient: GradientResult) -> list[str]:
@@ -37,17 +60,21 @@ def wrong_entries(gradient: GradientResult) -> list[str]:
 
 def headline(report: Report) -> str:
     """Say the worst thing in one line: which gradient, where, both values, the bar."""
+    if report.lead is None and report.findings:
+        return report.findings[0].message
     if report.verdict is Verdict.PASS or report.lead is None:
         return f"{report.pair}: {'every gradient is right' if report.gradients else 'no gradient was judged'}"
     lead = report[report.lead]
-    if lead.findings:
+    if lead.findings and not lead.wrong:
         return lead.findings[0].message
     claimed, numeric = shown(lead)
     wrong = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
     others = [name for name in wrong if name != lead.name]
     also = f"; also wrong: {', '.join(others)}" if others else ""
     where = index(lead) or (" along a direction" if lead.shape else "")
-    return f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}{also}"
+    said = f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}"
+    brief = f"; {lead.diagnoses[0].brief}" if lead.diagnoses and lead.diagnoses[0].brief else ""
+    return f"{said}{brief if len(said + brief) <= HEADLINE else ''}{also}"
 
 
 def subject(report: Report) -> str:
@@ -76,7 +103,8 @@ def cells(gradient: GradientResult) -> tuple[str, ...]:
 def shown(gradient: GradientResult) -> tuple[str, str]:
     """Write the claimed and the numerical value: enough digits to tell them apart where they differ."""
     left, right = float(gradient.backward or 0.0), float(gradient.numeric or 0.0)
-    return pairwise(left, right) if gradient.verdict is Verdict.FAIL else (value(left), value(right))
+    apart = gradient.verdict is Verdict.FAIL and (gradient.error or 0.0) > (gradient.bar or 0.0)
+    return pairwise(left, right) if apart else (value(left), value(right))
 
 
 def index(gradient: GradientResult) -> str:

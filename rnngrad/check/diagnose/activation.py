@@ -1,0 +1,123 @@
+"""Derivatives of activations, and the ways in which they are taken wrongly, each as a correction of the cotangent.
+
+Backward is linear in its cotangent v: where it multiplies by w what it should multiply by f'(x), it would be right for
+v f'(x) / w. All of it is known from the activation y = f(x), which is an output or lies in the cache.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["corrections"]
+
+Array = NDArray[Any]
+Change = Callable[[Array], Array]
+
+
+def sigmoid(x: Array) -> Array:
+    """Return the logistic function."""
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation: which values it takes, its derivative as a function of its value, itself, and its inverse."""
+
+    name: str
+    takes: Callable[[Array], bool]
+    slope: Change
+    value: Change
+    inverse: Change
+
+
+ACTIVATIONS = (
+    Activation("tanh", lambda y: bool((abs(y) < 1).all()), lambda y: 1 - y**2, np.tanh, np.arctanh),
+    Activation(
+        "sigmoid",
+        lambda y: bool(((y > 0) & (y < 1)).all()),
+        lambda y: y * (1 - y),
+        sigmoid,
+        lambda y: np.log(y / (1 - y)),
+    ),
+    Activation(
+        "relu",
+        lambda y: bool((y >= 0).all() and (y == 0).any()),
+        lambda y: (y > 0).astype(float),
+        lambda x: np.maximum(x, 0.0),
+        lambda y: y,
+    ),
+    Activation(
+        "softplus", lambda y: bool((y > 0).all()), lambda y: -np.expm1(-y), lambda x: np.logaddexp(0, x), lambda y: y
+    ),
+)
+
+# What stands in the place of the derivative, from the activation and its value.
+WRONG: dict[str, Callable[[Activation, Array], Array]] = {
+    "the derivative of {f} at {y} missing{zero}": lambda _, y: np.ones_like(y),
+    "the derivative of {f} at {y} applied twice": lambda f, y: f.slope(y) ** 2,
+    "the derivative of {f} taken at the activation {y} instead of the preactivation": lambda f, y: f.slope(f.value(y)),
+    "the derivative of {f} taken of the preactivation as if that were {y}": lambda f, y: f.slope(f.inverse(y)),
+    "1 - {y} in the place of the derivative of {f}": lambda _, y: 1 - y,
+    "{y} in the place of the derivative of {f}": lambda _, y: y,
+    "1 - {y}² in the place of the derivative of {f}": lambda _, y: 1 - y**2,
+    "{y}(1 - {y}) in the place of the derivative of {f}": lambda _, y: y * (1 - y),
+    "the derivative of {f} at {y} with its sign turned": lambda f, y: -f.slope(y),
+    "the inverse of the derivative of {f} at {y}": lambda f, y: 1 / f.slope(y),
+}
+
+
+def factors(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that make good for one that is missing, too many, or another's, in words."""
+    for called, y in arrays.items():
+        yield f"a factor of {called} missing", y
+        yield f"a factor of {called} too many", 1 / y
+        yield f"a factor of 1 - {called} missing", 1 - y
+        yield f"{called} in the place of 1 - {called}", (1 - y) / y
+        yield f"1 - {called} in the place of {called}", y / (1 - y)
+
+
+def exchanged(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that put one array in the place of another, in words."""
+    for (one, y), (other, z) in permutations(arrays.items(), 2):
+        yield f"a factor of {one} in the place of {other}", z / y
+
+
+def derivatives(called: str, y: Array, among: Sequence[Activation]) -> Iterator[tuple[str, Array]]:
+    """Yield each factor that corrects a wrong derivative at the activations y, in words."""
+    for activation in among:
+        if activation.takes(y):
+            right = activation.slope(y)
+            zero = ", or wrong where that is 0" if (right == 0).any() else ""
+            for words, wrong in WRONG.items():
+                instead = np.where(right == 0, 1.0, wrong(activation, y))
+                yield words.format(f=activation.name, y=called, zero=zero), right / instead
+
+
+def derived(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield the factors that correct a derivative at activations that forward has not kept, such as tanh(c)."""
+    for called, x in arrays.items():
+        for activation in ACTIVATIONS[:2]:
+            y = activation.value(x)
+            if not any(np.array_equal(y, other) for other in arrays.values()):
+                yield from derivatives(f"{activation.name}({called})", y, [activation])
+
+
+def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
+    """Return an array of more than one number in a shape that it is broadcast to, or None."""
+    try:
+        return np.broadcast_to(y, shape) if y.size > 1 or y.ndim == len(shape) else None
+    except ValueError:
+        return None
+
+
+def corrections(arrays: dict[str, Array], v: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the cotangents that the arrays at hand suggest in the place of v, in words, the simplest first."""
+    own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, v.shape)) is not None}
+    kept = (derivatives(called, y, ACTIVATIONS) for called, y in own.items())
+    for words, factor in chain(factors(own), *kept, derived(own), exchanged(own)):
+        if not (factor == 1).all():
+            yield words, v * factor

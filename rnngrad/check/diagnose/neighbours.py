@@ -1,0 +1,61 @@
+"""Other cases of a pair, at which a guess must hold too: in a small case one number may stand for many reasons.
+
+Where N = 2, a half may be 1/N; where n = 1, all is transposed, reversed and permuted. So what was found at the given
+case is asked again at one with sizes that are all different.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rnngrad.case import Case
+from rnngrad.check.diagnose.scene import Scene
+from rnngrad.spec import dim_names
+
+__all__ = ["neighbours", "output_axes"]
+
+FIRST = 3  # the least size with which a reversal, a roll and a swap are three different things
+ENTRIES = 600  # of all inputs together: beyond, the sizes start at 2
+
+
+def neighbours(scene: Scene) -> Iterator[Scene]:
+    """Yield the same pair at other cases: all dims different; those equal that are equal here."""
+    shapes = scene.pair.shapes
+    if not shapes or not all(np.any(cotangent) for cotangent in scene.upstream.values()):
+        return  # there all cotangents are drawn
+    names = [name for name, group in dim_names(shapes.values()).items() if not group]
+    groups = {name: size for name, size in scene.sizes.items() if name not in names}
+    values = sorted({scene.dims[name] for name in names})
+    for first in (FIRST, FIRST - 1):
+        apart = {name: first + place for place, name in enumerate(names)}
+        alike = {name: first + values.index(scene.dims[name]) for name in names}
+        for dims in (apart, alike) if len(values) < len(names) else (apart,):
+            try:
+                sizes = [shape.sizes(groups | dims) for shape in shapes.values()]
+                if sum(count(size) for size in sizes) <= ENTRIES or first < FIRST:
+                    yield scene.at(at(scene, groups | dims))
+            except Exception:
+                continue
+
+
+def at(scene: Scene, dims: dict[str, Any]) -> Case:
+    """Return a case with such sizes, its values drawn, one-hot where they are in the given case."""
+    fills = {name: fill for name, fill in (scene.case.fills if scene.case else {}).items() if fill == "one-hot"}
+    seed = scene.case.seed if scene.case else 0
+    return Case(fills=fills, seed=seed + 1, **dims)
+
+
+def count(shape: tuple[int, ...]) -> int:
+    """Return the number of entries of a shape."""
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def output_axes(scene: Scene) -> dict[str, tuple[str, ...]]:
+    """Name the axes of each output by the dims that have their sizes, "" where none or several have."""
+    sizes = list(scene.dims.values())
+    by_size = {size: name for name, size in scene.dims.items() if sizes.count(size) == 1}
+    return {output: tuple(by_size.get(size, "") for size in array.shape) for output, array in scene.outputs().items()}

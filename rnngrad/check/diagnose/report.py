@@ -1,0 +1,182 @@
+"""From a report with wrong gradients to one that says what they are consistent with; it changes no verdict."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+
+import numpy as np
+
+from rnngrad.check.breached import NO_NUMBERS
+from rnngrad.check.diagnose.calls import remembering
+from rnngrad.check.diagnose.conditions import changed, dim_conditions, left_out, value_conditions
+from rnngrad.check.diagnose.following import following
+from rnngrad.check.diagnose.neighbours import neighbours, output_axes
+from rnngrad.check.diagnose.scene import Scene
+from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, misshapen, tried
+from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.stages import stage_at
+from rnngrad.check.diagnose.upstream import carriers
+from rnngrad.check.diagnose.wording import pattern, said
+from rnngrad.result import Diagnosis, GradientResult, Report, Verdict
+
+__all__ = ["diagnosed"]
+
+Search = Callable[[Stage, Sequence[str], Mapping[str, Guess]], Iterator[Guess]]
+
+VAGUE = (
+    "recurrence",
+    "part",
+    "nonlinear",
+)  # kinds that tell where an error is and not what, where nothing is left over
+RUNS = 3000  # of forward and backward, at most; most diagnoses take some hundred
+FEWEST = 100  # and at least
+WORK = 2**26  # numbers that may come in and out of them altogether before it is fewer than RUNS
+NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
+
+
+def diagnosed(report: Report, scene: Scene) -> Report:
+    """Return a report with diagnoses of its wrong gradients; where numbers say nothing, none is made."""
+    if any(finding.kind in NO_NUMBERS for finding in report.findings):
+        return report
+    wrong = [gradient for gradient in report.gradients if wrong_in_numbers(gradient)]
+    try:
+        size = len(scene.point.theta) + len(scene.point.f0)
+        budget = min(RUNS, max(FEWEST, WORK // max(size, 1)))
+        found = diagnoses(replace(scene, budget=[budget]), wrong) if wrong else {}
+    except Exception:  # a diagnosis that cannot be made is not worth a report
+        return report
+    gradients = (
+        replace(gradient, diagnoses=tuple(found.get(gradient.name, ()))) if gradient in wrong else gradient
+        for gradient in report.gradients
+    )
+    return replace(report, gradients=tuple(gradients))
+
+
+def wrong_in_numbers(gradient: GradientResult) -> bool:
+    """Tell whether a gradient fails for its numbers, whatever of the contract it breaks beside."""
+    kinds = {finding.kind for finding in gradient.findings if finding.kind in NUMBERS or not finding.breach}
+    failed = gradient.verdict is Verdict.FAIL and kinds <= set(NUMBERS)
+    return failed and bool(gradient.wrong or kinds)
+
+
+def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[Diagnosis]]:
+    """Return the diagnoses of each wrong gradient, the best first."""
+    marks = {gradient.name: marked(gradient) for gradient in wrong}
+    here = stage_at(scene, list(marks), {}, marks)
+    if here is None:
+        return {}
+    numbers = [name for name in marks if name in scene.claims.usable]
+    kept = {guess.gradient: guess for guess in tried(remembering, limited(here, numbers))}  # before anything else runs
+    here, beside = both(here, list(marks))
+    others = [name for name in numbers if name not in kept]
+    base = here if beside is None else beside
+    shaped = misshapen(here)
+    mended = explain(shaped, None, OF_SHAPE) | explain(shaped, misshapen(beside) if beside else None, OF_SHAPE)
+    guesses = kept | mended | explained(limited(here, others), beside, others)
+    vague = [name for name, guess in guesses.items() if guess.kind in VAGUE and guess.residual is None]
+    vague += [name for name, guess in guesses.items() if guess.kind == "turned"]
+    steady = [name for name in (*shaped.views, *others) if name not in guesses or guesses[name].kind != "cotangent"]
+    extra = [
+        *(attempted(values, base, vague, guesses) if vague else ()),
+        *tried(carriers, limited(base, others)),
+        *attempted(sizes, base, steady, guesses),
+    ]
+    spoken = said(scene, [*guesses.values(), *extra])
+    for name in others:
+        where = next((stage for stage in (here, beside) if stage is not None and name in stage.views), None)
+        if name not in guesses and where is not None:
+            spoken[name] = [pattern(where, name), *spoken.get(name, [])]
+    return spoken
+
+
+def both(here: Stage, names: Sequence[str]) -> tuple[Stage, Stage | None]:
+    """Return a stage, and one at the first neighbour where one of the gradients is wrong too; both know their axes."""
+    near = list(islice(neighbours(here.scene), 1))
+    axes = output_axes(near[0] if near else here.scene)
+    best: Stage | None = None
+    for other in chain(near, islice(neighbours(here.scene), 1, None)):
+        there = wrong_at(other, names, axes)
+        if there is not None and (best is None or agreement(here, there) > agreement(here, best)):
+            best = there
+        if best is not None and agreement(here, best) == len(names):
+            break
+    return replace(here, output_axes=axes), best
+
+
+def agreement(here: Stage, there: Stage) -> int:
+    """Return how many gradients are wrong in the same way, by their numbers or by their shape."""
+    return len(set(here.views) & set(there.views)) + len(set(here.shaped) & set(there.shaped))
+
+
+def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say of which gradients an eps is left out."""
+    yield from left_out(stage.scene, names)
+
+
+def sizes(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say for which sizes of the dims gradients are right."""
+    yield from dim_conditions(stage.scene, names)
+
+
+def values(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Say for which values of the inputs gradients are right."""
+    yield from value_conditions(stage, names)
+
+
+def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
+    """Return what a search finds up to where an experiment raises."""
+    return tried(lambda there: search(there, names, dict(guesses)), stage)
+
+
+def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
+    """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
+    base = here if beside is None else beside
+    guesses = explain(here, beside)
+    for more in SEARCHES:
+        left = [name for name in here.views if name not in guesses]
+        for guess in attempted(more, base, left, guesses) if left else ():
+            guesses.setdefault(guess.gradient, guess)
+    if beside is not None:  # what is zero at this point may tell more at another one
+        left = [name for name in names if name not in guesses]
+        guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
+    left = [name for name in here.views if name not in guesses]
+    guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
+    if beside is not None:
+        left = [name for name in names if name not in guesses]
+        guesses = alone(here, left, f"though not at {beside.scene.case}") | guesses
+    return guesses
+
+
+def alone(stage: Stage, names: Sequence[str], where: str) -> dict[str, Guess]:
+    """Explain gradients in one of two cases, and say so."""
+    found = explain(limited(stage, names), None)
+    return {name: replace(guess, words=f"{guess.words}, {where}") for name, guess in found.items()}
+
+
+def marked(gradient: GradientResult) -> list[int]:
+    """Return the places of the wrong entries that were found already."""
+    return [int(np.ravel_multi_index(entry.index, gradient.shape)) for entry in gradient.entries]
+
+
+def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]]) -> Stage | None:
+    """Return the stage at another case, where some of the gradients are wrong there too."""
+    stage = stage_at(scene, names, axes, {})
+    return stage if stage is not None and (stage.views or stage.shaped) else None
+
+
+def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
+    """Explain gradients at cases where one dim is 1, such as a single step in time."""
+    scene = base.scene
+    for dim, size in scene.dims.items():
+        if scene.case is None or size < 2 or not any(dim in axes for axes in base.output_axes.values()):
+            continue
+        try:
+            there = wrong_at(scene.at(changed(scene.case, **{dim: 1})), names, base.output_axes)
+        except Exception:
+            continue
+        telling = [name for name, view in there.views.items() if view.largest > view.slack] if there else []
+        for guess in explain(limited(there, telling), None, IN_PART).values() if there else ():
+            yield replace(guess, words=f"{guess.words}, seen at {dim} = 1")
+
+
+SEARCHES: tuple[Search, ...] = (following, eps, at_one)

@@ -1,0 +1,114 @@
+"""The table of hypotheses, the simplest explanation first, and the search for those that hold.
+
+A guess counts where it holds within the bars at the given case and, where there is one, at a neighbour with other
+sizes. An experiment that raises is no evidence of anything.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from rnngrad.check.diagnose.calls import nonlinear
+from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
+from rnngrad.check.diagnose.partly import located, part
+from rnngrad.check.diagnose.shapes import reshaped
+from rnngrad.check.diagnose.spanned import missing_term
+from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
+from rnngrad.check.diagnose.steps import recurrence, unused
+from rnngrad.check.diagnose.upstream import corrected, ignored, turned
+from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, zero
+
+__all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "misshapen", "tried"]
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    zero,
+    clipped,
+    rounded,
+    nonlinear,
+    factor,
+    transposed,
+    within_axis,
+    of_another,
+    reduced,
+    ignored,
+    part,
+    recurrence,
+    unused,
+    turned,
+    corrected,
+    permuted,
+    multiple,
+    added,
+    added_cotangent,
+    missing_term,
+    located,
+)
+IN_PART: tuple[Hypothesis, ...] = (factor, transposed, ignored, part, corrected)  # what may still hold at a dim of 1
+OF_SHAPE: tuple[Hypothesis, ...] = (reshaped,)
+
+Key = tuple[str, str]
+
+
+def tried(hypothesis: Hypothesis, stage: Stage) -> list[Guess]:
+    """Return the guesses of one hypothesis up to where an experiment raises."""
+    found: list[Guess] = []
+    try:
+        with np.errstate(all="ignore"):
+            found.extend(hypothesis(stage))
+    except Exception:
+        return found
+    return found
+
+
+def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYPOTHESES) -> dict[str, Guess]:
+    """Return the best guess for each wrong gradient that one can be found for.
+
+    That is the one which explains the most gradients, and of these the simplest.
+    """
+    both = set(here.views) & set(beside.views) if beside is not None else set()
+    explained: dict[Key, dict[str, Guess]] = {}
+    order = list(here.views)
+    stages = [
+        (limited(here, [name for name in order if name in both], supported=True), beside),
+        (limited(here, [name for name in order if name not in both]), None),
+    ]
+    open_names = set(here.views)
+    for hypothesis in table:
+        for stage, other in stages:
+            if not open_names & set(stage.views):
+                continue
+            there = [] if other is None else tried(hypothesis, other)
+            if other is not None:
+                stage = replace(stage, wanted=frozenset(guess.words for guess in there))
+            guesses = tried(hypothesis, stage) if there or other is None else []
+            agreed = set(map(same, there))
+            for guess in guesses:
+                if other is None or same(guess) in agreed:
+                    explained.setdefault(key(guess), {}).setdefault(guess.gradient, guess)
+                    open_names.discard(guess.gradient)
+    best: dict[str, Guess] = {}
+    for group in sorted(explained.values(), key=len, reverse=True):  # stable: of equals the simplest comes first
+        best = group | best
+    return best
+
+
+def key(guess: Guess) -> Key:
+    """Return what two guesses have in common that say the same."""
+    return guess.kind, guess.words
+
+
+def same(guess: Guess) -> tuple[str, Key]:
+    """Return what two guesses have in common that say the same of the same gradient."""
+    return guess.gradient, key(guess)
+
+
+def limited(stage: Stage, names: Iterable[str], *, supported: bool = False) -> Stage:
+    """Return a stage with some of its views."""
+    kept = {name: stage.views[name] for name in names if name in stage.views}
+    return replace(stage, views=kept, supported=supported)
+
+
+def misshapen(stage: Stage) -> Stage:
+    """Return a stage with the views of the gradients that have no right shape in the place of the others."""
+    return replace(stage, views=stage.shaped)

@@ -1,0 +1,56 @@
+"""A gradient of the wrong shape: what would make it right."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.view import View
+
+__all__ = ["reshaped"]
+
+
+def reshaped(stage: Stage) -> Iterator[Guess]:
+    """Guess how a gradient of another shape than its input is related to the true one."""
+    scene = stage.scene
+    raw = scene.run(scene.inputs, scene.upstream)[2]
+    for name, view in stage.views.items():
+        for words, brief, made in candidates(stage, view, raw.get(name, np.empty(0))):
+            there = replace(view, claimed=made)
+            left = there.misfit(view.true)
+            if np.isfinite(left):
+                yield Guess(name, "shape", words, left, brief)
+
+
+def candidates(stage: Stage, view: View, claimed: NDArray[Any]) -> Iterator[tuple[str, str, NDArray[Any]]]:
+    """Yield what a gradient could be, in words, and what it would be if that were mended."""
+    shape, size = view.true.shape, view.true.size
+    for count in range(1, claimed.ndim + 1):
+        for axes in combinations(range(claimed.ndim), count):
+            summed = claimed.sum(axis=axes)
+            if summed.size != size or (all(claimed.shape[axis] == 1 for axis in axes) and not stage.supported):
+                continue
+            for names in product(*(named(stage, claimed.shape[axis], axis) for axis in axes)):
+                over = " and ".join(names)
+                words = f"the true gradient not summed over {over}, over which its input is broadcast"
+                yield words, f"not summed over {over}", summed.reshape(shape)
+                if claimed.ndim - count > 1:
+                    yield f"{words}, and transposed", f"not summed over {over}", summed.T.reshape(shape)
+    if claimed.size == size:
+        flat = "flattened" if claimed.ndim == 1 else "laid out in another shape"
+        yield f"the true gradient {flat}: the numbers are right", f"it is {flat}", claimed.reshape(shape)
+        if claimed.ndim > 1:
+            turned = claimed.T.reshape(shape)
+            yield "the transpose of the true gradient", "the transpose of the true gradient", turned
+
+
+def named(stage: Stage, size: int, axis: int) -> list[str]:
+    """Return the dim that has a size, or the number of the axis where several have; all of them where one will do."""
+    names = [name for name, other in stage.scene.dims.items() if other == size]
+    if stage.supported:
+        return [*names, f"axis {axis}"]
+    return names if len(names) == 1 else [f"axis {axis}"]

@@ -1,0 +1,423 @@
+"""What the diagnosis promises: words that hold, at any size, for pairs it has never seen; it changes no verdict."""
+
+import pickle
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
+
+import rnngrad as rg
+from rnngrad.check.pipeline import examined
+
+FAIL = rg.Verdict.FAIL
+RNG = np.random.default_rng(0)
+
+
+def said(report, name):
+    return [one.message for one in report[name].diagnoses]
+
+
+def check(pair, given, **rest):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return rg.check(pair, given, **rest)
+
+
+def spoiled(name, change):
+    """Return the affine pair with one gradient changed by a function of it."""
+
+    def backward(dout, cache):
+        found = dict(zip("xwb", affine_backward(dout, cache), strict=True))
+        return found | {name: change(found[name])}
+
+    return rg.pair(affine_forward, backward, inputs=AFFINE, name="spoiled")
+
+
+# attention
+
+
+def attention(q, k, v):
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return p @ v, (q, k, v, p)
+
+
+def attention_backward(scale=np.sqrt, swap=False, turn=False):
+    def backward(dout, cache):
+        q, k, v, p = cache
+        dp = dout @ v.T
+        ds = p * (dp - (dp * p).sum(axis=1, keepdims=True)) / scale(q.shape[1])
+        dq, dk = ds @ k, ds.T @ q
+        if swap and dq.shape == dk.shape:
+            dq, dk = dk, dq
+        return dq, dk, p @ dout if turn and len(p) == len(p.T) else p.T @ dout
+
+    return rg.pair(attention, backward, inputs={"q": "n d", "k": "m d", "v": "m e"}, name="attention")
+
+
+# convolution
+
+
+def convolution(x, w, b):
+    size = x.shape[2] - w.shape[2] + 1
+    columns = np.stack([x[:, :, i : i + size] for i in range(w.shape[2])], axis=-1)
+    return np.einsum("nclk,fck->nfl", columns, w) + b[:, None], (x, w, columns)
+
+
+def convolution_backward(name, change):
+    def backward(dout, cache):
+        x, w, columns = cache
+        dx = np.zeros_like(x)
+        for i in range(w.shape[2]):
+            dx[:, :, i : i + dout.shape[2]] += np.einsum("nfl,fc->ncl", dout, w[:, :, i])
+        found = {"x": dx, "w": np.einsum("nfl,nclk->fck", dout, columns), "b": dout.sum(axis=(0, 2))}
+        return found | {name: change(found[name], dout)}
+
+    inputs = {"x": "N C L+K", "w": "F C K", "b": "F"}
+    return rg.pair(convolution, backward, inputs=inputs, name="convolution")
+
+
+# batch norm
+
+
+def batch_norm(x, gamma):
+    hat = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+    return gamma * hat, (hat, np.sqrt(x.var(axis=0) + 1e-5), gamma)
+
+
+def batch_norm_backward(mean=1, along=1):
+    def backward(dout, cache):
+        hat, std, gamma = cache
+        dhat = dout * gamma
+        dx = (dhat - mean * dhat.mean(axis=0) - along * hat * (dhat * hat).mean(axis=0)) / std
+        return dx, (dout * hat).sum(axis=0)
+
+    return rg.pair(batch_norm, backward, inputs={"x": "N d", "gamma": "d"}, name="batch_norm")
+
+
+def matvec(turn):
+    return rg.pair(
+        lambda A, z: (A @ z, (A, z)),
+        lambda d, cache: (np.outer(d, cache[1].conj()), turn(cache[0]).T @ d),
+        inputs={"A": "m n", "z": "n"},
+        name="matvec",
+    )
+
+
+TALL = rg.Case(N=3, d=2, m=4, seed=1)
+scaled = rg.pair(
+    lambda x, alpha: (alpha * np.sin(x), (x, alpha)),
+    lambda d, cache: (d * np.cos(cache[0]) * cache[1] ** 2, np.sum(d * np.sin(cache[0]))),
+    inputs={"x": "n", "alpha": ""},
+    name="scaled",
+)
+ignoring = rg.pair(
+    lambda x: (np.sin(x), x**2, x),
+    lambda sine, square, x: 2 * sine * np.cos(x) * np.cos(x),
+    inputs={"x": "n"},
+    returns=("sine", "square", "cache"),
+    name="ignoring",
+)
+constant = rg.pair(lambda x: (1 + 0 * x, x), lambda d, x: d * np.cos(x), inputs={"x": "n"}, name="constant")
+crooked = rg.pair(
+    lambda x, alpha: (alpha * np.sin(x), (x, alpha)),
+    lambda d, cache: (d * (cache[1] * np.cos(cache[0]) + 1 + cache[0] ** 3), np.sum(d * np.sin(cache[0]))),
+    inputs={"x": "n", "alpha": ""},
+    name="crooked",
+)
+stacked = rg.pair(
+    lambda x, W: (W @ x, (x, W)),
+    lambda d, cache: (cache[1].T @ d * np.arange(2.0, len(cache[0]) + 2), -np.outer(d, cache[0])),
+    inputs={"x": "m", "W": "2*n m"},
+    name="stacked",
+)
+many = rg.pair(np.sin, lambda d, x: (d * np.cos(x))[::-1], inputs={"x": "a b c d e"}, name="many")
+MATRIX = {"A": RNG.normal(size=(3, 2)) + 1j * RNG.normal(size=(3, 2)), "z": RNG.normal(size=2) + 1j}
+FLAT = rg.Pair(
+    lambda inputs: ({"y": inputs["x"] @ inputs["w"]}, inputs),
+    lambda d, inputs: {"x": d["y"] @ inputs["w"].T / len(inputs["x"]), "w": inputs["x"].T @ d["y"]},
+    name="flat",
+)
+BOTH_WAYS = rg.jacobian(
+    lambda x: np.array([x[0] * x[1], x[0] + 3 * x[1]]),
+    lambda x: np.array([[x[1], 1.0], [x[0], 3.0]]),
+    inputs={"x": "2"},
+)
+KERNEL = rg.Case(N=2, C=2, L=3, K=3, F=2, seed=1)
+QUERY = rg.Case(n=3, d=2, m=4, e=5, seed=1)
+
+UNSEEN = [
+    (attention_backward(scale=lambda d: 1), QUERY, "q", "sqrt(d) times the true gradient"),
+    (attention_backward(scale=lambda d: d), QUERY, "k", "1/sqrt(d) of the true gradient"),
+    (attention_backward(swap=True), rg.Case(n=2, d=1, m=2, e=1, seed=0), "q", "the true gradient of k"),
+    (attention_backward(swap=True), rg.Case(n=2, d=1, m=2, e=1, seed=0), "k", "wrong only where n = m"),
+    (
+        attention_backward(turn=True),
+        rg.Case(n=3, d=2, m=3, e=1, seed=1),
+        "v",
+        "the Jacobian of out applied the wrong way",
+    ),
+    (convolution_backward("w", lambda w, _: w[:, :, ::-1]), KERNEL, "w", "reversed along K"),
+    (convolution_backward("w", lambda w, _: w[::-1]), KERNEL, "w", "reversed along F"),
+    (convolution_backward("b", lambda b, d: b / len(d)), KERNEL, "b", "1/N of the true gradient"),
+    (convolution_backward("b", lambda _, d: d.sum(axis=2)), KERNEL, "b", "not summed over N"),
+    (
+        convolution_backward("x", lambda x, _: x * (np.arange(x.shape[2]) > 0)),
+        KERNEL,
+        "x",
+        "at the first index along L+K",
+    ),
+    (batch_norm_backward(mean=0), rg.Case(N=4, d=3, seed=1), "x", "the same at every index along N"),
+    (batch_norm_backward(along=0), rg.Case(N=4, d=3, seed=1), "x", "along N a multiple of"),
+    (batch_norm_backward(0, 0), rg.Case(N=4, d=3, seed=1), "x", "along N a constant and a multiple of x"),
+    (
+        elementwise(np.tanh, lambda x: np.ones_like(x)),
+        rg.Case(n=1, seed=0),
+        "x",
+        "the derivative of tanh at out missing",
+    ),
+    (
+        elementwise(np.tanh, lambda x: 1 - np.tanh(np.tanh(x)) ** 2),
+        rg.Case(n=2, seed=0),
+        "x",
+        "of tanh taken at the activation out instead of the preactivation",
+    ),
+    (elementwise(lambda x: np.logaddexp(0, x), np.ones_like), rg.Case(n=3, seed=1), "x", "of softplus at out missing"),
+    (elementwise(np.exp, lambda x: np.ones_like(x)), rg.Case(n=2, seed=0), "x", "a factor of out missing"),
+    (elementwise(np.sin, lambda x: 3.7 * np.cos(x)), rg.Case(n=3, seed=1), "x", "3.7 times the true gradient"),
+    (elementwise(np.sin, lambda x: np.cos(x) + x**3), rg.Case(n=3, seed=1), "x", "right while x is zero"),
+    (
+        elementwise(np.sin, lambda x: np.cos(x) + 1 + x**3),
+        rg.Case(n=3, seed=1),
+        "x",
+        "nothing that was tried explains dx",
+    ),
+    (matvec(lambda A: A), MATRIX, "z", "right while A is real"),
+    (FLAT, {"x": RNG.normal(size=(4, 3)), "w": RNG.normal(size=(3, 2))}, "x", "1/x.shape[0] of the true gradient"),
+    (BOTH_WAYS, rg.Case(seed=3), "x", "the Jacobian of y applied the wrong way round"),
+    (spoiled("x", lambda dx: dx.T), rg.Case(N=3, d=2, m=2, seed=1), "x", "the transpose of the true gradient"),
+    (spoiled("w", lambda dw: np.stack([dw.T / 2, dw.T / 2])), TALL, "w", "not summed over axis 0"),
+    (spoiled("w", lambda dw: np.stack([dw.T / 2, dw.T / 2])), TALL, "w", "and transposed"),
+    (spoiled("x", lambda dx: dx * (1.0 + np.arange(dx.size).reshape(dx.shape))), TALL, "x", "nothing that was tried"),
+    (scaled, rg.Case(n=3, seed=1), "x", "alpha times the true gradient"),
+    (ignoring, rg.Case(n=3, seed=1), "x", "nothing coming from the cotangent of square: that path is missing, and"),
+    (constant, rg.Case(n=3, seed=1), "x", "backward has norm"),
+    (crooked, rg.Case(n=3, seed=1), "x", "nothing that was tried explains dx"),
+    (stacked, rg.Case(m=3, n=2, seed=1), "x", "nothing that was tried explains dx"),
+    (
+        elementwise(lambda x: x / (1 + np.exp(-x)), lambda x: 1 / (1 + np.exp(-x))),
+        rg.Case(n=3, seed=1),
+        "x",
+        "right while x is zero",
+    ),
+    (many, rg.Case(a=2, b=1, c=1, d=1, e=1, seed=1), "x", "reversed along a"),
+    (spoiled("w", lambda dw: dw[None]), rg.Case(N=3, d=2, m=2, seed=1), "w", "laid out in another shape"),
+]
+
+
+@pytest.mark.parametrize(("pair", "given", "name", "words"), UNSEEN)
+def test_errors_of_pairs_that_no_table_knows_are_named(pair, given, name, words):
+    report = check(pair, given)
+    assert report[name].verdict is FAIL
+    assert any(words in message for message in said(report, name)), said(report, name)
+
+
+LARGE = {"x": RNG.normal(size=(32, 90)), "w": RNG.normal(size=(90, 90)), "b": RNG.normal(size=90)}
+
+
+def one_doubled(dw):
+    dw[7, 9] *= 2
+    return dw
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("w", lambda dw: dw.T.copy(), "the transpose of the true gradient"),
+        ("w", lambda dw: dw / 32, "0.03125 times the true gradient"),  # at another N too, so that it is not 1/N
+        ("w", one_doubled, "in a single entry, where it is 2 times"),
+        ("x", lambda dx: np.roll(dx, 1, axis=0), "rolled on by one along N"),
+        ("x", lambda dx: dx * (1.0 + np.arange(dx.size).reshape(dx.shape)), "nothing that was tried explains dx"),
+        ("b", lambda db: -db, "with its sign turned"),
+    ],
+)
+def test_of_a_large_tensor_some_entries_tell_as_much(name, change, words):
+    assert any(words in message for message in said(check(spoiled(name, change), LARGE), name))
+
+
+def test_a_diagnosis_of_a_large_pair_keeps_to_some_hundred_passes():
+    calls = []
+
+    def forward(x, w, b):
+        calls.append("forward")
+        return affine_forward(x, w, b)
+
+    pair = rg.pair(forward, lambda d, c: (affine_backward(d, c)[0] + 1, *affine_backward(d, c)[1:]), inputs=AFFINE)
+    found = examined(pair, LARGE)
+    spent = len(calls)
+    assert found.diagnosed()["x"].diagnoses
+    assert len(calls) - spent < 2500
+
+
+def test_where_forward_does_not_take_complex_numbers_differences_tell():
+    def forward(x):
+        return np.sin(np.real(x)) * abs(x), x
+
+    pair = rg.pair(
+        forward,
+        lambda d, x: -d * (np.cos(x) * abs(x) + np.sin(x) * np.sign(x)),
+        inputs={"x": "n m"},
+        name="real",
+    )
+    assert (
+        "dx is consistent with the true gradient with its sign turned"
+        in said(check(pair, rg.Case(n=2, m=3, seed=1)), "x")[0]
+    )
+
+
+def test_a_diagnosis_says_how_much_it_leaves_unexplained():
+    best = check(spoiled("w", lambda dw: dw / 3), rg.Case(N=3, d=2, m=2, seed=1))["w"].diagnoses[0]
+    assert (best.kind, best.gradient, best.brief) == ("factor", "w", "1/N of the true gradient")
+    assert 0 <= best.residual < 1e-14
+    assert f"(N = 3, residual {best.residual:.0e})" in best.message or "residual 0" in best.message
+
+
+def test_what_two_gradients_share_is_said_once_for_both():
+    pair = rg.pair(affine_forward, lambda d, c: tuple(-g for g in affine_backward(d, c)), inputs=AFFINE)
+    report = check(pair, rg.Case(N=3, d=2, m=4, seed=1))
+    assert len({report[name].diagnoses[0].message for name in "xwb"}) == 1
+    assert said(report, "x")[0].startswith("dx, dw and db are consistent with the true gradient with its sign turned")
+
+
+def test_the_same_case_gives_the_same_diagnoses_and_they_can_be_pickled():
+    pair = attention_backward(scale=lambda d: 1)
+    first, again = check(pair, QUERY), check(pair, QUERY)
+    assert first == again == pickle.loads(pickle.dumps(first))
+
+
+def test_a_diagnosis_changes_nothing_else_of_a_report():
+    found = examined(spoiled("w", lambda dw: -dw), rg.Case(N=3, d=2, m=2, seed=1))
+    before, after = found.report, found.diagnosed()
+    assert (before.verdict, before.evaluations, before.lead) == (after.verdict, after.evaluations, after.lead)
+    assert [(g.name, g.verdict, g.error) for g in before.gradients] == [
+        (g.name, g.verdict, g.error) for g in after.gradients
+    ]
+
+
+class Fragile:
+    """A backward pass that is wrong at first and raises ever after."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def __call__(self, d, x):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("no more")
+        return 2 * d * np.cos(x) + x
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 5, 8, 13, 40])
+def test_an_experiment_that_raises_is_no_evidence_and_no_error(calls):
+    pair = rg.pair(np.sin, Fragile(calls), inputs={"x": "n"}, name="fragile")
+    report = check(pair, rg.Case(n=3, seed=1))
+    assert report["x"].verdict is FAIL
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda x: -np.cos(x), "with its sign turned"), (lambda x: np.cos(x) + 1 + x**3, "nothing that was tried")],
+)
+def test_forward_that_raises_elsewhere_leaves_the_diagnosis_at_the_case_alone(change, words):
+    def forward(x):
+        if x.shape != (2, 3):
+            raise ValueError("only this shape")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda d, x: d * change(x), inputs={"x": "n m"}, name="rigid")
+    report = check(pair, rg.Case(n=2, m=3, seed=1))
+    assert words in said(report, "x")[0]
+
+
+def test_an_output_whose_cotangent_is_zero_tells_nothing():
+    cotangents = {"sine": np.zeros(3), "square": np.ones(3)}
+    pair = rg.pair(
+        lambda x: (np.sin(x), x**2, x),
+        lambda sine, square, x: sine * np.cos(x) + square * x,
+        inputs={"x": "n"},
+        returns=("sine", "square", "cache"),
+    )
+    report = check(pair, {"x": np.array([0.5, 1.0, 2.0])}, cotangents=cotangents)
+    assert "dx is consistent with 1/2 of the true gradient" in said(report, "x")[0]
+
+
+@pytest.mark.parametrize(("budget", "known"), [(0, False), (5, False), (3000, True)])
+def test_a_diagnosis_ends_where_its_budget_does(monkeypatch, budget, known):
+    module = sys.modules["rnngrad.check.diagnose.report"]
+    monkeypatch.setattr(module, "RUNS", budget)
+    monkeypatch.setattr(module, "FEWEST", budget)
+    pair = elementwise(np.tanh, lambda x: np.ones_like(x))
+    report = check(pair, rg.Case(n=2, seed=1))
+    assert any("derivative of tanh" in message for message in said(report, "x")) == known
+
+
+def test_where_the_derivatives_are_too_many_to_be_kept_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(sys.modules["rnngrad.check.diagnose.truth"], "NUMBERS", 3)
+    assert said(check(elementwise(np.tanh, lambda x: np.ones_like(x)), rg.Case(n=2, seed=1)), "x") == []
+
+
+def test_an_error_in_the_diagnosis_itself_leaves_the_report_as_it_is(monkeypatch):
+    found = examined(spoiled("w", lambda dw: -dw), rg.Case(N=3, d=2, m=2, seed=1))
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys.modules["rnngrad.check.diagnose.report"], "diagnoses", broken)
+    assert found.diagnosed() == found.report
+
+
+def test_an_input_that_cannot_be_stretched_is_passed_by_in_the_search_for_an_eps():
+    def forward(x):
+        if np.abs(x).max() > 5:
+            raise ValueError("too large")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda d, x: d * (np.cos(x) + 1 + x**3), inputs={"x": "n"}, name="bounded")
+    assert "nothing that was tried explains dx" in said(check(pair, rg.Case(n=3, seed=1)), "x")[0]
+
+
+def test_of_a_large_tensor_without_the_complex_step_fewer_entries_tell_as_much():
+    pair = rg.pair(
+        lambda x, w, b: (np.real(x) @ w + abs(b), (x, w)),
+        lambda d, cache: (d @ cache[1].T, (cache[0].T @ d).T.copy(), d.sum(axis=0) * np.sign(LARGE["b"])),
+        inputs={"x": "N d", "w": "d d", "b": "d"},
+    )
+    report = check(pair, LARGE)
+    assert report.method.startswith("central")
+    assert "dw is consistent with the transpose of the true gradient" in said(report, "w")[0]
+
+
+def test_what_explains_one_of_two_cases_alone_says_so():
+    def backward(d, x):
+        return d * np.cos(x) * (-1 if len(x) == 2 else 3.7)
+
+    report = check(rg.pair(np.sin, backward, inputs={"x": "n"}), rg.Case(n=2, seed=1))
+    assert said(report, "x")[0].startswith(
+        "dx is consistent with 3.7 times the true gradient: the same direction, cosine 1, seen at Case(n=3, seed=2)"
+    )
+
+
+def test_a_gradient_that_adds_up_over_calls_is_named_without_the_contract():
+    total = {}
+
+    def adding(dout, x):
+        total["x"] = total.get("x", 0) + dout * np.cos(x)
+        return total["x"].copy()
+
+    sine = rg.pair(lambda x: (np.sin(x), x), adding, inputs={"x": "3"})
+    assert rg.check(sine, rg.Case(seed=1)).findings[0].kind == "state"
+    report = rg.check(sine, rg.Case(seed=1), contract=False)
+    assert any("each call adds to what the last one left" in message for message in said(report, "x"))
