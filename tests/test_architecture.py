@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "adapters": {"errors", "pair"},
     "check": {"breaches", "case", "errors", "numdiff", "pair", "result", "spec", "tree"},
     "power": {"case", "check", "errors", "pair", "result", "spec", "tree"},
-    "strategies": {"case", "check", "errors", "pair", "power", "result", "spec"},
+    "regress": {"case", "check", "errors", "numdiff", "pair", "result", "spec", "tree"},
+    "strategies": {"case", "check", "errors", "pair", "power", "regress", "result", "spec"},
     "report": {"result"},
     "cli": set(),
     "pytest_plugin": {"case", "check", "errors", "pair", "report", "strategies"},
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         "errors",
         "numdiff",
         "pair",
+        "regress",
         "result",
         "strategies",
     },  # for type checkers only
@@ -170,6 +172,16 @@ WITHIN = {
         "asked": {"compare", "plan", "point", "prepare", "question", "sweep"},
         "assertion": {"pipeline", "tally"},
     },
+    "regress": {
+        "regress": set(),
+        "run": set(),
+        "naming": set(),
+        "side": {"run"},
+        "rounding": {"side"},
+        "arbiter": set(),
+        "tensors": {"rounding", "side"},
+        "equivalence": {"arbiter", "naming", "rounding", "run", "side", "tensors"},
+    },
     "numdiff": {
         "tableau": set(),
         "scale": set(),
@@ -188,6 +200,7 @@ WITHIN = {
 # What is imported inside functions, and why: {module: {imported}}.
 DELAYED = {
     "rnngrad.result": {
+        "rnngrad.report.equivalence",
         "rnngrad.report.html",
         "rnngrad.report.json",
         "rnngrad.report.power",
@@ -209,7 +222,7 @@ DELAYED = {
 
 # Which parts may import what is not in the standard library.
 MAY_DEPEND = {
-    "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "result", "strategies", "tree"},
+    "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "regress", "result", "strategies", "tree"},
     "hypothesis": {"strategies", "pytest_plugin"},
     "pytest": {"cli", "pytest_plugin"},
 }
