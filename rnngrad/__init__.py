@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rnngrad.numdiff.gradient import estimate_gradient as estimate_gradient
     from rnngrad.pair import Pair as Pair
     from rnngrad.pair import pair as pair
+    from rnngrad.regress.baseline import compare as compare
+    from rnngrad.regress.baseline import record as record
     from rnngrad.regress.equivalence import assert_equivalent as assert_equivalent
     from rnngrad.regress.equivalence import equivalence as equivalence
     from rnngrad.result import Equivalence as Equivalence
@@ -56,6 +58,7 @@ PUBLIC = {
     "assert_gradients": "rnngrad.check.assertion",
     "cases": "rnngrad.strategies",
     "check": "rnngrad.check.pipeline",
+    "compare": "rnngrad.regress.baseline",
     "equivalence": "rnngrad.regress.equivalence",
     "equivalence_test": "rnngrad.strategies",
     "estimate_gradient": "rnngrad.numdiff.gradient",
@@ -65,6 +68,7 @@ PUBLIC = {
     "objective": "rnngrad.adapters.objective",
     "pair": "rnngrad.pair",
     "power": "rnngrad.strategies",
+    "record": "rnngrad.regress.baseline",
 }
 
 __all__ = sorted(PUBLIC)

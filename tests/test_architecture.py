@@ -27,6 +27,7 @@ LAYERS = [
     {"check"},
     {"regress", "power"},
     {"strategies", "report", "adapters"},
+    {"pytest_baselines"},
     {"cli", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
@@ -50,7 +51,8 @@ MAY_IMPORT = {
     "strategies": {"case", "check", "errors", "pair", "power", "regress", "result", "spec"},
     "report": {"result"},
     "cli": set(),
-    "pytest_plugin": {"case", "check", "errors", "pair", "report", "strategies"},
+    "pytest_baselines": {"errors", "regress"},
+    "pytest_plugin": {"case", "check", "errors", "pair", "pytest_baselines", "report", "strategies"},
     "__init__": {
         "adapters",
         "case",
@@ -173,7 +175,6 @@ WITHIN = {
         "assertion": {"pipeline", "tally"},
     },
     "regress": {
-        "regress": set(),
         "run": set(),
         "naming": set(),
         "side": {"run"},
@@ -181,6 +182,11 @@ WITHIN = {
         "arbiter": set(),
         "tensors": {"rounding", "side"},
         "equivalence": {"arbiter", "naming", "rounding", "run", "side", "tensors"},
+        "atomic": set(),
+        "recording": set(),
+        "store": {"atomic", "recording"},
+        "drawn": set(),
+        "baseline": {"arbiter", "drawn", "recording", "rounding", "run", "side", "store", "tensors"},
     },
     "numdiff": {
         "tableau": set(),
@@ -217,6 +223,7 @@ DELAYED = {
         "rnngrad.report.summary",
         "rnngrad.strategies",
     },
+    "rnngrad.pytest_baselines": {"rnngrad.errors", "rnngrad.regress.baseline", "rnngrad.regress.drawn"},
     "rnngrad.cli": {"pytest"},  # --help answers at once
 }
 
@@ -224,7 +231,7 @@ DELAYED = {
 MAY_DEPEND = {
     "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "regress", "result", "strategies", "tree"},
     "hypothesis": {"strategies", "pytest_plugin"},
-    "pytest": {"cli", "pytest_plugin"},
+    "pytest": {"cli", "pytest_baselines", "pytest_plugin"},
 }
 
 LONGEST_FILE = 300

@@ -58,7 +58,8 @@ def ulp_of(arrays: Sequence[NDArray[Any]], eps: float) -> float:
 def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], moved: NDArray[Any], unit: float) -> Any:
     """Return what rounding allows each entry of a tensor to be off; look closer where that does not seem enough.
 
-    ``sides`` are the two that can be run, ``moved`` what they were seen to move, ``unit`` an ulp.
+    ``sides`` are those that can be run, one where the other is a recording; ``moved`` is what they were seen to move,
+    ``unit`` an ulp.
     """
     allowed = FEW * unit + FACTOR * moved
     if (distance <= allowed).all():
@@ -74,7 +75,7 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
         [side.noise(name, hidden=not both) for side in sides], axis=0
     )
     small = (distance > allowed) & (distance <= SMALL * np.abs(sides[0].tensors[name]).max())
-    if not small.any():
+    if len(sides) < 2 or not small.any():
         return allowed
     return np.where(small & ~steady(sides, name, wide=both), np.fmax(allowed, distance), allowed)
 
