@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 
 from rnngrad.errors import InvalidBaseline
@@ -28,7 +29,8 @@ def write_all(files: Mapping[Path, bytes]) -> None:
     waiting: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        for path in files:
+            sweep(path)
         for path, content in files.items():
             waiting[path] = folder / f".{path.name}.{secrets.token_hex(8)}{NEXT}"
             written(waiting[path], content)
@@ -51,11 +53,11 @@ def written(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed run left behind."""
-    for path in folder.glob(f".*{NEXT}"):
+def sweep(path: Path) -> None:
+    """Remove what a killed run left behind of a file that is now written anew."""
+    for left in path.parent.glob(f".{escape(path.name)}.*{NEXT}"):
         try:
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink()
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
         except FileNotFoundError:  # another worker was faster
             continue

@@ -22,7 +22,7 @@ class Recorded:
 class Recording:
     """A pair by name, the declared shapes of its inputs, what was recorded, and what it was recorded with.
 
-    ``test`` is the test that recorded it; ``""`` where it was none.
+    ``test`` is the test that recorded it, which only the text file names; ``""`` where it was none, or is not known.
     """
 
     pair: str
