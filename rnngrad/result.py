@@ -21,6 +21,7 @@ __all__ = [
     "Estimate",
     "Finding",
     "GradientResult",
+    "Pace",
     "PlantedError",
     "Power",
     "Report",
@@ -278,3 +279,14 @@ class Equivalence:
         from rnngrad.report import equivalence
 
         return equivalence.render(self)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Median seconds and peak bytes of one pass of two pairs at a case; ``ratios`` of all repetitions, in order."""
+
+    case: str
+    role: str
+    seconds: tuple[float, float]
+    ratios: tuple[float, ...]
+    peak: tuple[int, int]

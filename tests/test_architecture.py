@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "regress": {"case", "check", "errors", "numdiff", "pair", "result", "spec", "tree"},
     "strategies": {"case", "check", "errors", "pair", "power", "regress", "result", "spec"},
     "report": {"result"},
-    "cli": set(),
+    "cli": {"regress", "report"},
     "pytest_baselines": {"errors", "regress"},
     "pytest_plugin": {"case", "check", "errors", "pair", "pytest_baselines", "report", "strategies"},
     "__init__": {
@@ -186,6 +186,9 @@ WITHIN = {
         "recording": set(),
         "store": {"atomic", "recording"},
         "drawn": set(),
+        "difference": {"recording", "store", "tensors"},
+        "speed": {"naming", "run"},
+        "command": {"difference", "drawn", "speed"},
         "baseline": {"arbiter", "drawn", "recording", "rounding", "run", "side", "store", "tensors"},
     },
     "numdiff": {
@@ -224,7 +227,7 @@ DELAYED = {
         "rnngrad.strategies",
     },
     "rnngrad.pytest_baselines": {"rnngrad.errors", "rnngrad.regress.baseline", "rnngrad.regress.drawn"},
-    "rnngrad.cli": {"pytest"},  # --help answers at once
+    "rnngrad.cli": {"pytest", "rnngrad.regress.command", "rnngrad.report.speed"},  # --help answers at once
 }
 
 # Which parts may import what is not in the standard library.

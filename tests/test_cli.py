@@ -288,7 +288,7 @@ def test_the_verbose_name_of_a_check_is_the_file_and_the_variable(rnngrad, pytes
 @pytest.mark.parametrize(
     ("argv", "status", "out", "err"),
     [
-        (["--help"], 0, "usage: rnngrad [-h] {check} ...", ""),
+        (["--help"], 0, "usage: rnngrad [-h] {check,compare,diff} ...", ""),
         (["check", "--help"], 0, "usage: rnngrad check [TARGET ...] [--power] [--case CASE] [pytest options]", ""),
         ([], 2, "", "rnngrad: error: the following arguments are required: command"),
         (["chekc"], 2, "", "invalid choice: 'chekc'"),
