@@ -366,3 +366,36 @@ def test_what_both_sides_refuse_alike_counts_as_undecided():
 def test_a_tensor_that_was_not_compared_is_not_found():
     with pytest.raises(KeyError, match="no 'nothing' was compared"):
         equivalence(old, new, CASE)["nothing"]
+
+
+def test_what_is_no_array_on_both_sides_alike_is_no_difference():
+    nothing = spoiled(lambda dx, _, db: (dx, None, db))
+    assert equivalence(nothing, nothing, CASE).verdict is PASS
+
+
+def test_where_forward_is_not_finite_differences_are_found_and_nobody_is_told_to_be_right():
+    def infinite(factor):
+        return rg.pair(
+            lambda x: (np.where(x == x.max(), np.inf, x), x),
+            lambda d, _: factor * d,
+            inputs={"x": "n"},
+            name="infinite",
+        )
+
+    found = equivalence(infinite(1.0), infinite(1.0 + 1e-9), rg.Case(n=3, seed=1))
+    assert (found["x"].verdict, found["x"].side) == (FAIL, "the numerical derivative cannot tell which is right")
+
+
+def test_a_pair_that_takes_double_precision_only_or_changes_its_shape_around_is_compared_all_the_same():
+    fixed = np.array([1.0, -2.0, 3.0])
+
+    def picky(factor):
+        def forward(given):
+            if given["x"].dtype != np.float64:
+                raise rg.InvalidPair("double precision only")
+            return {"y": given["x"] if np.array_equal(given["x"], fixed) else given["x"][:1]}, None
+
+        return rg.Pair(forward, lambda d, _: {"x": np.ones(3) * factor}, inputs={"x": "n"}, name="picky")
+
+    assert equivalence(picky(1.0), picky(1.0), {"x": fixed}, contract=False).verdict is PASS
+    assert equivalence(picky(1.0), picky(1.0 + 1e-9), {"x": fixed}, contract=False).verdict is FAIL

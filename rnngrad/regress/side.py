@@ -58,18 +58,11 @@ class Side:
         if FINER == 1:  # pragma: no cover  (machines whose long double is double)
             return {}
         wide = (EXTENDED, np.result_type(EXTENDED, np.complex64))
-        return {name: array for name, array in self.at(0.0, 0, wide=True).items() if array.dtype in wide}
-
-    def at(self, relative: float, turn: int, *, wide: bool) -> Arrays:
-        """Return the tensors at inputs that are a relative distance away, another way for another ``turn``.
-
-        ``wide`` asks for them in extended precision. What cannot be run there has none.
-        """
-        place, upstream = stirred(self.inputs, relative, turn), self.upstream
         try:
-            return tensors_of(run(self.pair, *((widened(place), widened(upstream)) if wide else (place, upstream))))
+            found = run(self.pair, widened(self.inputs), widened(self.upstream))
         except InvalidPair:
             return {}
+        return {name: array for name, array in tensors_of(found).items() if array.dtype in wide}
 
     def lost(self, name: str) -> NDArray[Any]:
         """Return what a tensor loses in double precision, as far as extended precision tells."""

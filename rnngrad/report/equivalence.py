@@ -1,6 +1,6 @@
 """Two sides compared, as text: what is furthest off first, then every tensor."""
 
-from rnngrad.report.numbers import bar, pairwise
+from rnngrad.report.numbers import bar, pairwise, value
 from rnngrad.report.table import columns
 from rnngrad.result import Compared, Equivalence, Verdict
 
@@ -40,7 +40,7 @@ def cells(one: Compared) -> tuple[str, ...]:
     """Return the cells of one tensor in the table."""
     if one.left is None or one.right is None:
         return (one.name, one.verdict.value, "", "", "", bar(one.ulps) if not one.words else "", "", "")
-    numeric = "" if one.numeric is None else f"{one.numeric:.17g} ± {bar(one.bar or 0.0)}"
+    numeric = "" if one.numeric is None else f"{value(one.numeric, 12)} ± {bar(one.bar or 0.0)}"
     allowed = "" if one.allowed is None else bar(one.allowed)
     where = " ".join(word for word in (place(one), one.cotangent) if word)
     return (one.name, one.verdict.value, where, *pairwise(one.left, one.right), bar(one.ulps), allowed, numeric)

@@ -26,4 +26,13 @@ def cells(pace: Pace) -> tuple[str, ...]:
     low, high = ratios[count // 4], ratios[(3 * count - 1) // 4]
     before, after = (value(size / 1000, 3) for size in pace.peak)
     most = value(pace.peak[1] / max(pace.peak[0], 1), 3)
-    return pace.role, old, new, value(ratios[count // 2], 3), f"{low:.3g} to {high:.3g}", before, after, most
+    return (
+        pace.role,
+        old,
+        new,
+        value(ratios[count // 2], 3),
+        f"{value(low, 3)} to {value(high, 3)}",
+        before,
+        after,
+        most,
+    )
