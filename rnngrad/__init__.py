@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from rnngrad.result import Power as Power
     from rnngrad.result import Report as Report
     from rnngrad.result import Verdict as Verdict
+    from rnngrad.spec import Array as Array
     from rnngrad.strategies import cases as cases
     from rnngrad.strategies import equivalence_test as equivalence_test
     from rnngrad.strategies import gradient_test as gradient_test
     from rnngrad.strategies import power as power
 
 PUBLIC = {
+    "Array": "rnngrad.spec",
     "Case": "rnngrad.case",
     "ContractBreach": "rnngrad.errors",
     "Equivalence": "rnngrad.result",

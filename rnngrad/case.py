@@ -136,7 +136,42 @@ def one_hot(shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float6
 FILLS = {"full": full, "zeros": zeros, "one-hot": one_hot}
 
 
-def draw_inputs(shapes: Mapping[str, Shape], case: Case) -> dict[str, NDArray[np.float64]]:
+def whole(shape: tuple[int, ...], seed: int, stream: int, fill: str, below: int) -> NDArray[np.int64]:
+    """Return integers from 0 to below - 1: the digits of the canonical pattern for seed 0, else uniform ones."""
+    if fill != "full":
+        return np.asarray(np.minimum(FILLS[fill](shape, seed, stream), below - 1).astype(np.int64))
+    if seed == 0:
+        return (np.round(10 * full(shape, 0, stream)).astype(np.int64) + 9) % below
+    return np.random.Generator(np.random.PCG64([seed, stream])).integers(0, below, shape)
+
+
+def between(values: NDArray[np.float64], low: float | None, high: float | None) -> NDArray[np.float64]:
+    """Carry real values between bounds, smoothly; by roots and not exponentials, which soon reach the bounds."""
+    if low is not None and high is not None:
+        return low + (high - low) * positive(values) / np.sqrt(values * values + 4)
+    if low is not None:
+        return low + positive(values)
+    return values if high is None else high - positive(-values)
+
+
+def positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (values + sqrt(values^2 + 4)) / 2, for negative values without cancellation."""
+    root = np.sqrt(values * values + 4)
+    return np.where(values > 0, (values + root) / 2, 2 / (root + np.abs(values)))
+
+
+def drawn(name: str, shape: Shape, case: Case, stream: int) -> NDArray[Any]:
+    """Return the values of one input."""
+    sizes, fill = shape.sizes(case.dims), case.fills.get(name, "full")
+    if shape.below is None:
+        return np.asarray(between(FILLS[fill](sizes, case.seed, stream) * case.scale, shape.low, shape.high))
+    below = shape.below.size(case.dims) or 0
+    if below < 1 and np.prod(sizes):
+        raise InvalidPair(f"{case} does not fit: {name} holds integers below {shape.below.text}, and there are none")
+    return np.asarray(whole(sizes, case.seed, stream, fill, max(below, 1)))
+
+
+def draw_inputs(shapes: Mapping[str, Shape], case: Case) -> dict[str, NDArray[Any]]:
     """Return the arrays of a case; raise InvalidPair where it does not fit the declared shapes."""
     dims = dim_names(shapes.values())
     if set(case.dims) != set(dims):
@@ -150,10 +185,7 @@ def draw_inputs(shapes: Mapping[str, Shape], case: Case) -> dict[str, NDArray[np
     unknown = set(case.fills) - set(shapes)
     if unknown:
         raise InvalidPair(f"{case} does not fit: fills for {sorted(unknown)}, the inputs are {list(shapes)}")
-    return {
-        name: np.asarray(FILLS[case.fills.get(name, "full")](shape.sizes(case.dims), case.seed, stream) * case.scale)
-        for stream, (name, shape) in enumerate(shapes.items())
-    }
+    return {name: drawn(name, shape, case, stream) for stream, (name, shape) in enumerate(shapes.items())}
 
 
 def draw_cotangents(

@@ -12,7 +12,7 @@ from typing import Any
 from rnngrad.breaches import WAIVABLE
 from rnngrad.errors import InvalidPair
 from rnngrad.plain import CACHE, PlainBackward, PlainForward, PlainJvp
-from rnngrad.spec import Shape, dim_names, parse
+from rnngrad.spec import Array, Shape, check_limits, dim_names, parse
 from rnngrad.tree import leaf_names, leaves, rebuild
 
 __all__ = ["Pair", "pair"]
@@ -40,7 +40,7 @@ class Pair:
 
     forward: Callable[[dict[str, Any]], tuple[dict[str, Any], Any]]
     backward: Callable[[dict[str, Any], Any], Mapping[str, Any]]
-    inputs: Mapping[str, str] | None = None
+    inputs: Mapping[str, str | Array] | None = None
     wrt: Sequence[str] | None = None
     name: str | None = None
     claims: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +57,8 @@ class Pair:
         shapes = declared_shapes(self.inputs)
         if self.wrt is not None:
             check_wrt(self.wrt, shapes)
+        elif any(shape.below is not None for shape in shapes.values()):
+            object.__setattr__(self, "wrt", [name for name, shape in shapes.items() if shape.below is None])
         check_contract(self.batch, self.optional, self.waive, shapes)
         object.__setattr__(self, "shapes", shapes)
         object.__setattr__(self, "name", self.name or default_name(self.forward))
@@ -102,8 +104,8 @@ def pair(
 ) -> Pair:
     """Pair plain functions: ``forward(*inputs) -> outputs and cache``, ``backward(*cotangents, cache) -> gradients``.
 
-    inputs: the shape of each positional argument of forward, in order; an argument that is a dict (or list) of
-        arrays is declared as a dict (or list) of shapes.
+    inputs: the shape of each positional argument of forward, in order, or an `Array` that also says where its values
+        lie; an argument that is a dict (or list) of arrays is declared as a dict (or list) of shapes.
     returns: names of what forward returns; ``"cache"`` marks the cache. By default a tuple ends with the cache,
         and an array alone is the output ``out``. Without a cache, backward gets forward's arguments instead.
     upstream: the outputs whose cotangents backward takes, in order; by default all of them.
@@ -124,14 +126,16 @@ def pair(
     names = leaf_names(paths)
     if not names or len(set(names)) != len(names):
         raise InvalidPair(f"inputs declare no array, or two under one name: {names}")
-    wanted = names if wrt is None else expand_wrt(wrt, paths, names)
+    declared = dict(zip(names, (leaf for _, leaf in leaves(inputs)), strict=True))
+    real = [name for name, leaf in declared.items() if getattr(leaf, "below", None) is None]
+    wanted = real if wrt is None else expand_wrt(wrt, paths, names)
     keys = {name: "d" + name for name in names} | checked_rename(gradients or {}, names)
     outputs = checked_returns(returns, upstream)
     nested = rebuild(dict(inputs), iter(names))
     return Pair(
         PlainForward(forward, nested, None if returns is None else tuple(returns), outputs),
         PlainBackward(backward, nested, tuple(wanted), keys, outputs),
-        inputs=dict(zip(names, (leaf for _, leaf in leaves(inputs)), strict=True)),
+        inputs=declared,
         wrt=None if wrt is None else wanted,
         name=name or default_name(forward),
         claims=keys,
@@ -149,7 +153,7 @@ def check_callable(forward: Any, backward: Any, jvp: Any) -> None:
             raise InvalidPair(f"{role} is a function, got {function!r}")
 
 
-def declared_shapes(inputs: Mapping[str, str] | None) -> dict[str, Shape]:
+def declared_shapes(inputs: Mapping[str, str | Array] | None) -> dict[str, Shape]:
     """Parse the declared shapes of canonical inputs."""
     if inputs is None:
         return {}
@@ -163,7 +167,7 @@ def declared_shapes(inputs: Mapping[str, str] | None) -> dict[str, Shape]:
             shapes[name] = parse(text)
         except InvalidPair as error:
             raise InvalidPair(f"input {name!r}: {error}") from None
-    dim_names(shapes.values())
+    check_limits(shapes)
     return shapes
 
 

@@ -6,12 +6,12 @@ of axes, ``...`` for the same without a name, and ``""`` for a scalar. A name me
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from keyword import iskeyword
 
 from rnngrad.errors import InvalidPair
 
-__all__ = ["RESERVED", "Axis", "Group", "Shape", "Sizes", "bind", "dim_names", "parse"]
+__all__ = ["RESERVED", "Array", "Axis", "Group", "Shape", "Sizes", "bind", "check_limits", "dim_names", "parse"]
 
 __tracebackhide__ = True
 
@@ -49,11 +49,39 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Array:
+    """Declare an input of which cases draw only some values: reals between bounds, or integers from 0 on.
+
+    ``rg.Array("n", low=0)`` stands for positive numbers, ``low=0, high=1`` for those between 0 and 1, the bounds left
+    out. ``rg.Array("N", below="k")`` stands for integers 0 to k - 1, which are not differentiated: labels below a dim,
+    or with ``below=2`` a mask. Only drawn values are held to it.
+    """
+
+    shape: str
+    _: KW_ONLY
+    low: float | None = None
+    high: float | None = None
+    below: str | int | None = None
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if any(isinstance(bound, bool | str) or not float("-inf") < bound < float("inf") for bound in bounds):
+            raise InvalidPair(f"{self}: a bound is a finite number")
+        if len(bounds) == 2 and bounds[0] >= bounds[1]:
+            raise InvalidPair(f"{self}: nothing lies between low and high")
+        if bounds and self.below is not None:
+            raise InvalidPair(f"{self}: integers run from 0 to below - 1; low and high are for reals")
+
+
+@dataclass(frozen=True)
 class Shape:
-    """The declared shape of one array."""
+    """The declared shape of one array, and where its drawn values lie: between bounds, or ``below`` a size."""
 
     text: str
     axes: tuple[Axis | Group, ...]
+    low: float | None = None
+    high: float | None = None
+    below: Axis | None = None
 
     def sizes(self, sizes: Sizes) -> tuple[int, ...]:
         """Return the concrete shape for the given sizes of the dims."""
@@ -69,8 +97,12 @@ class Shape:
         return tuple(out)
 
 
-def parse(text: str) -> Shape:
+def parse(text: str | Array) -> Shape:
     """Parse a shape such as ``"n m"``; raise InvalidPair that points at what does not parse."""
+    if isinstance(text, Array):
+        shape, below = parse(text.shape), None if text.below is None else str(text.below)
+        limit = None if below is None else parse_axis(below, 0, below)
+        return Shape(shape.text, shape.axes, text.low, text.high, limit)
     if not isinstance(text, str):
         raise InvalidPair(f"a shape is a string such as 'n m', got {text!r} ({type(text).__name__})")
     axes: list[Axis | Group] = []
@@ -134,6 +166,15 @@ def dim_names(shapes: Iterable[Shape]) -> dict[str, bool]:
                 if names.setdefault(name, is_group) != is_group:
                     raise InvalidPair(f"dim {name!r} is one axis in one shape and a group of axes in another")
     return names
+
+
+def check_limits(shapes: Mapping[str, Shape]) -> None:
+    """Raise InvalidPair where integers are to lie below a dim that no shape has."""
+    known = [name for name, is_group in dim_names(shapes.values()).items() if not is_group]
+    for name, shape in shapes.items():
+        unknown = [] if shape.below is None else [dim for dim, _ in shape.below.terms if dim not in known]
+        if unknown:
+            raise InvalidPair(f"input {name!r} lies below {unknown}, which are no dims; the dims are {known}")
 
 
 def bind(shapes: Mapping[str, Shape], actual: Mapping[str, tuple[int, ...]]) -> Sizes:

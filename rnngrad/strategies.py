@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rnngrad.case import Case
 from rnngrad.check.assertion import assert_gradients
+from rnngrad.check.tally import weigh
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.power import measure_power
@@ -213,7 +214,9 @@ def power(
     found: list[Case] = []
     collect = given(cases(pair, dims=drawn["dims"]))(lambda case: found.append(case))
     plain(drawn["settings"])(collect)()
-    return measure_power(pair, found)
+    measured = measure_power(pair, found)
+    weigh(measured)
+    return measured
 
 
 def plain(chosen: settings | None) -> settings:

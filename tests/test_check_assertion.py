@@ -3,6 +3,7 @@
 # A forward or backward pass has the signature of its role, whether it uses all of it or not:
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def test_a_mismatch_carries_the_report_and_shows_it():
     with pytest.raises(rg.GradientMismatch) as caught:
         rg.assert_gradients(averaged, CASE)
     error = caught.value
-    assert error.report == rg.check(averaged, CASE)
+    assert replace(error.report, evaluations=0) == replace(rg.check(averaged, CASE), evaluations=0)
     assert str(error) == str(error.report)
     assert str(error).startswith("w[0, 0]: backward -0.08, numeric -0.16 ± ")
     assert (type(error).__name__, isinstance(error, AssertionError)) == ("GradientMismatch", True)

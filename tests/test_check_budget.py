@@ -90,6 +90,47 @@ def test_a_wrong_gradient_is_not_accused_where_the_budget_ends_before_an_entry_o
     assert rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE)["w"].wrong >= 32
 
 
+def small_entry_off(d, cache):
+    """Return gradients of which a small entry of w is wrong: seen by its weight alone."""
+    dx, dw = backward(d, cache)
+    dw[0, 0] *= 1.5
+    return dx, dw
+
+
+@pytest.mark.parametrize("f", FORWARDS)
+def test_what_only_the_weights_make_visible_is_not_passed_where_the_budget_ends(f):
+    arrays = {"x": np.ones((3, 1)), "w": np.full((2, 3), 0.4)}
+    arrays["x"][0], arrays["w"][0] = 1e-9, 0.3
+    seen = set()
+    for budget in range(28, 140):
+        report = rg.check(Counted(FORWARDS[f], small_entry_off).pair, arrays, budget=budget)
+        assert report.evaluations <= budget
+        assert report["w"].verdict is not PASS or report["w"].resolution > 1e-11
+        seen.add(report["w"].verdict)
+    assert OPEN in seen
+
+
+def test_one_input_is_decided_at_every_budget():
+    square = Counted(lambda x: (x**3, x), lambda d, x: 3 * x**2 * d, inputs={"x": "n"}, name="cube")
+    reports = [rg.check(square.pair, rg.Case(n=3, seed=1), budget=budget) for budget in range(28, 60)]
+    assert {report.verdict for report in reports} == {PASS}
+    assert {report.method.split(" ")[0] for report in reports} == {"central", "complex"}
+
+
+def test_a_missing_gradient_is_undecided_where_the_budget_ends():
+    half = rg.Pair(
+        lambda i: ({"y": np.abs(i["a"]) * 2 + 0 * i["b"]}, i),
+        lambda c, i: {"a": 2 * np.sign(i["a"]) * c["y"]},
+        inputs={"a": "n", "b": "n"},
+    )
+    verdicts = {}
+    for budget in range(28, 100):
+        report = rg.check(half, rg.Case(n=2, seed=1), budget=budget)
+        verdicts[budget] = next((gradient.verdict for gradient in report.gradients if gradient.name == "b"), PASS)
+    assert verdicts[28] is OPEN
+    assert verdicts[99] is PASS
+
+
 def test_inputs_that_the_budget_does_not_reach_for_are_told():
     report = rg.check(Counted(backward=WRONG["both wrong"]).pair, CASE, budget=200, effort="entries")
     assert report["w"].verdict is OPEN
@@ -226,3 +267,13 @@ def test_arrays_that_do_not_fit_into_memory_are_told_too():
     pair = rg.pair(lambda x: (np.outer(x, np.ones(2**50)), x), lambda d, x: x, inputs={"x": "n"})
     with pytest.raises(rg.InvalidPair, match=r"needs more memory than there is, at the given arrays: .* allocate"):
         rg.check(pair, {"x": np.ones(3)})
+
+
+def test_a_lack_of_memory_in_a_closer_look_is_told_too():
+    def short(d, cache):
+        if d.dtype == np.longdouble:
+            raise MemoryError("no room for that")
+        return WRONG["w wrong"](d, cache)
+
+    with pytest.raises(rg.InvalidPair, match=r"layer needs more memory than there is, .* no room for that"):
+        rg.check(Counted(backward=short).pair, CASE)

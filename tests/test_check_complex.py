@@ -186,3 +186,26 @@ def test_a_trusted_pair_is_still_watched_by_real_differences():
         kinked = rg.check(pair, {"x": np.array([1.0, 0.0, -1.0])})
     assert (right.verdict, right.method) == (PASS, "complex step along directions")
     assert (kinked.verdict, kinked["x"].worst_index) == (OPEN, (1,))
+
+
+def test_outputs_that_are_zero_leave_the_complex_step_its_sharpness():
+    """Where all weights are zero, and so is the output, nothing but the cotangent says what is large."""
+
+    def forward(x, w, b):
+        y = np.tanh(w @ x + b)
+        return y, (x, w, y)
+
+    def backward(dy, cache):
+        x, w, y = cache
+        da = (1 - y**2) * dy
+        return w.T @ da, da @ x.T, da.sum(axis=1, keepdims=True)
+
+    cell = rg.pair(forward, backward, inputs={"x": "m N", "w": "n m", "b": "n 1"})
+    fills = {"w": "zeros", "b": "zeros"}
+    with warnings.catch_warnings(), trusting():
+        warnings.simplefilter("error")
+        assert rg.check(cell, rg.Case(m=2, N=2, n=3, seed=1)).verdict is PASS
+        for seed in range(40):
+            report = rg.check(cell, rg.Case(m=1, N=1, n=1 + seed % 4, fills=fills, seed=seed))
+            assert report.verdict is PASS
+            assert report["w"].resolution < 1e-9

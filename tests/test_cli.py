@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import settings
 
+import rnngrad as rg
 import rnngrad.cells.rnn
 import rnngrad.report.summary
 import rnngrad.strategies
@@ -77,20 +80,31 @@ def items(result):
     return [line for line in result.outlines if "::" in line]
 
 
+def shipped():
+    """Return the names of all pairs of the cells, by file."""
+    folder = Path(rg.cells.rnn.__file__).parent
+    modules = [import_module(f"rnngrad.cells.{path.stem}") for path in sorted(folder.glob("*.py"))]
+    own = [
+        (module, name, value)
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, rg.Pair)
+    ]
+    return {f"{Path(module.__file__).name}::{name}" for module, name, value in own if value.module == module.__name__}
+
+
 def test_without_a_target_the_cells_that_ship_are_checked(rnngrad):
     result = rnngrad("check", "--noconftest")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=len(shipped()))
     assert result.ret == 0
-    assert [line.split("    ")[0] for line in result.outlines if line.startswith("pair ")] == [
-        "pair rnn_cell",
-        "pair rnn_cell_state",
-    ]
+    seen = {line.split("    ")[0] for line in result.outlines if line.startswith("pair ")}
+    assert seen == {f"pair {name.split('::')[1]}" for name in shipped()}
 
 
 def test_the_test_paths_of_a_project_are_no_targets(rnngrad, pytester):
     pytester.makepyfile(my_cell=CUBE)
     pytester.makeini("[pytest]\ntestpaths = .\n")
-    assert items(rnngrad("check", "--collect-only", "-q")) == ["rnn.py::rnn_cell", "rnn.py::rnn_cell_state"]
+    assert set(items(rnngrad("check", "--collect-only", "-q"))) == shipped()
 
 
 def test_a_wrong_gradient_is_named_with_its_index_and_both_values_on_the_smallest_case(rnngrad, pytester):
@@ -283,6 +297,15 @@ def test_what_is_none_of_our_exceptions_is_shown_as_pytest_shows_it(rnngrad, pyt
 def test_the_verbose_name_of_a_check_is_the_file_and_the_variable(rnngrad, pytester):
     pytester.makepyfile(a=SQUARE)
     rnngrad("check", "a.py", "-v").stdout.fnmatch_lines(["a.py::square PASSED*"])
+
+
+def test_power_is_told_for_each_pair_and_in_the_table(pytester, rnngrad):
+    pytester.makepyfile(square=SQUARE)
+    result = rnngrad("check", "square.py", "--power")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["power of square    * planted errors caught (* %), 8 examples, * forward passes"])
+    result.stdout.fnmatch_lines(["pair square    8 examples    * forward passes each    power * %    n *"])
+    assert "power" not in rnngrad("check", "square.py").stdout.str()
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_a_breach_beside_right_numbers_is_the_headline_and_an_exception_of_its_o
     assert headline == report.breaches[0].message
     assert len([line for line in lines if line.startswith("contract   ")]) == len(report.breaches) - 1
     with pytest.raises(rg.ContractBreach) as caught:
-        settle(Examined(report, None), 0)
+        settle(Examined(report, None, lambda: report), 0)
     assert (caught.value.kind, caught.value.gradient or "") in row.found
     assert str(caught.value).split("\n")[0] == headline
 

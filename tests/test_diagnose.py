@@ -408,3 +408,16 @@ def test_what_explains_one_of_two_cases_alone_says_so():
     assert said(report, "x")[0].startswith(
         "dx is consistent with 3.7 times the true gradient: the same direction, cosine 1, seen at Case(n=3, seed=2)"
     )
+
+
+def test_a_gradient_that_adds_up_over_calls_is_named_without_the_contract():
+    total = {}
+
+    def adding(dout, x):
+        total["x"] = total.get("x", 0) + dout * np.cos(x)
+        return total["x"].copy()
+
+    sine = rg.pair(lambda x: (np.sin(x), x), adding, inputs={"x": "3"})
+    assert rg.check(sine, rg.Case(seed=1)).findings[0].kind == "state"
+    report = rg.check(sine, rg.Case(seed=1), contract=False)
+    assert any("each call adds to what the last one left" in message for message in said(report, "x"))

@@ -427,3 +427,14 @@ def test_huge_and_tiny_slopes_have_a_narrow_bar(size):
 def test_no_directions_take_no_evaluations():
     estimate = imaginary_slopes(np.sin, np.ones(3), np.ones(3), [], np.zeros(0))
     assert (estimate.value.shape, estimate.evaluations) == ((0,), 0)
+
+
+def test_a_large_point_is_moved_block_by_block_to_the_same_place(monkeypatch):
+    theta = np.linspace(0.1, 0.9, 7)
+    directions = [Direction(0, np.full(3, 0.7)), Direction(3, np.full(4, -0.2))]
+    points = {}
+    for kept in (7, 3):
+        monkeypatch.setattr("rnngrad.numdiff.complex_step.KEPT", kept)
+        seen = points[kept] = []
+        assert certify(lambda t, s=seen: s.append(t.copy()) or t**2, np.square, theta, theta**2, directions).safe
+    np.testing.assert_array_equal(points[7], points[3])

@@ -125,7 +125,7 @@ def test_at_zero_the_points_are_a_few_ulp_of_the_scale_away():
     assert set(np.unique(entries[entries != 0] / np.spacing(1.0))) <= set(range(1, 121))
 
 
-@pytest.mark.parametrize(("outputs", "evaluations"), [(1, 24), (15, 24), (16, 16), (300, 16)])
+@pytest.mark.parametrize(("outputs", "evaluations"), [(1, 24), (15, 24), (16, 16), (255, 16), (256, 8), (3000, 8)])
 def test_evaluations_depend_on_the_outputs_and_not_on_the_parameters(outputs, evaluations):
     for size in (1, 300):
         noise, counted = measured(lambda t: t.sum() * np.ones(outputs), np.linspace(1, 2, size), np.ones(outputs))

@@ -117,6 +117,12 @@ def test_nothing_is_planted_into_the_pair_itself_or_into_what_it_holds():
     assert rg.check(held, rg.Case(seed=1)).verdict is rg.Verdict.PASS
 
 
+def test_a_scalar_has_no_step_to_zero():
+    shift = rg.pair(lambda x, c: (x + c, x), lambda d, _: (d * 1.0, d.sum()), inputs={"x": "n", "c": ""})
+    kinds = {error.kind for error in measure_power(shift, [rg.Case(n=3, seed=1)]).planted if error.gradients == ("c",)}
+    assert kinds == {"sign", "factor 2", "one entry off by 1 %", "averaged over n"}
+
+
 def test_empty_arrays_take_no_error_and_break_nothing():
     power = measure_power(affine, [rg.Case(N=0, d=2, m=3, seed=1)])
     assert missed(power)["sign", "w"] == "the gradient was zero in every case"

@@ -25,13 +25,13 @@ def assert_gradients(pair: Pair, given: Case | Mapping[str, Any]) -> None:
     and each kind of breach has an exception class of its own. Where several are wrong the seed of the case decides
     which one is raised, so that over many cases each of them is met, shrunk and reported.
     """
-    settle(examined(pair, given), given.seed if isinstance(given, Case) else 0)
+    settle(examined(pair, given, brief=True), given.seed if isinstance(given, Case) else 0)
 
 
 def settle(found: Examined, seed: int) -> None:
     """Count a report, and raise GradientMismatch, or ContractBreach, where something is wrong.
 
-    The diagnosis waits for a reader.
+    Where they were put off, wrong entries and the diagnosis wait for a reader.
     """
     report = found.report
     count(report)

@@ -173,7 +173,7 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
     answer, beyond = looked(question, answer, some, opinion.second)
     wrong = opinion.agrees & beyond
     accused = np.flatnonzero(wrong)
-    step = np.fmin(answer.estimate.step[some], opinion.second.step)[accused]
+    step = np.fmin(answer.estimate.step[some], opinion.second.step)[accused]  # 0 for the complex step
     wrong[accused] = smooth(lines.take(accused), question.claimed[some][accused], opinion.second.value[accused], step)
     return replace(
         answer,

@@ -54,7 +54,7 @@ def explain(lines: Lines, line: int, answer: Answer, where: str) -> tuple[str, s
         left, right = 0.0 - probes.behind[clear[-1]] / step, probes.ahead[clear[-1]] / step
         return "kink", f"forward has a kink here: slope {left:.3g} on one side, {right:.3g} on the other"
     said = f"the numerical derivative is {value:.3g} ± {bar:.0e}"
-    if bar > MANY * lines.sigma[line] / answer.estimate.step[line]:
+    if bar * answer.estimate.step[line] > MANY * lines.sigma[line]:
         return "sharp", f"{said}: forward bends too sharply here to decide"
     return "noise", f"{said}: forward is too noisy here to decide"
 

@@ -1,7 +1,8 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rnngrad.check.narrow import narrow_findings, narrower
 from rnngrad.check.point import Point
 from rnngrad.check.prepare import Prepared, prepared, seed_of, where_of
 from rnngrad.check.replay import replay
-from rnngrad.check.sweep import Results, nothing_claimed, sweep, sweep_entries
+from rnngrad.check.sweep import Later, Results, nothing_claimed, sweep, sweep_entries
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, GradientResult, Report, Verdict
@@ -65,14 +66,19 @@ def check(
 
 @dataclass(frozen=True)
 class Examined:
-    """A report without diagnoses, and the scene that they can be made from; None where a budget leaves none."""
+    """A report without diagnoses, what completes it, and the scene that they can be made from.
+
+    There is no scene where a budget leaves none.
+    """
 
     report: Report
     scene: Scene | None
+    complete: Callable[[], Report]
 
     def diagnosed(self) -> Report:
-        """Return the report with what its wrong gradients are consistent with."""
-        return self.report if self.scene is None else diagnosed(self.report, self.scene)
+        """Return the whole report, with what its wrong gradients are consistent with."""
+        report = self.complete()
+        return report if self.scene is None else diagnosed(report, self.scene)
 
 
 def examined(
@@ -83,27 +89,31 @@ def examined(
     effort: str = "auto",
     contract: bool = True,
     budget: int | None = None,
+    brief: bool = False,
 ) -> Examined:
-    """Check a pair as `check` does, and leave the diagnosis for later."""
+    """Check a pair as `check` does, and leave the diagnosis for later; if ``brief``, wrong entries too."""
     if not isinstance(pair, Pair):
         raise InvalidPair(f"check takes a pair, built by rg.pair or rg.Pair; got {pair!r}")
     if not isinstance(effort, str) or effort not in EFFORTS:
         raise InvalidPair(f"effort={effort!r}; expected one of {list(EFFORTS)}")
     results: Results = {}
+    later: Later = {}
     found = None
     try:
         found = prepared(pair, given, cotangents=cotangents, contract=contract, budget=budget)
-        exact = EFFORTS[effort](found.point, found.claims.usable, found.claims.joined, seed_of(given), results)
+        claims, seed = found.claims, seed_of(given)
+        exact = EFFORTS[effort](found.point, claims.usable, claims.joined, seed, results, later if brief else None)
         gradients, notes = judged(pair, given, found, results)
-        report = report_of(pair, given, found, gradients, METHODS[effort, exact], notes, contract=contract)
-        return Examined(report, None if budget is not None else scene_of(pair, given, found))
+        told = partial(report_of, pair, given, found, METHODS[effort, exact], notes, contract=contract)
+        scene = None if budget is not None else scene_of(pair, given, found)
+        return Examined(told(gradients), scene, lambda: told([later.get(g.name, lambda g=g: g)() for g in gradients]))
     except MemoryError as error:
         words = f"{pair.name} needs more memory than there is, at {where_of(given)}: {error}\n    {MEMORY}"
         raise InvalidPair(words) from error
     except KeyboardInterrupt as interrupt:
         if found is not None:
-            partial = [results.get(name) or interrupted(found.point, name) for name in found.point.parts]
-            report = report_of(pair, given, found, partial, "interrupted", [], contract=contract)
+            known = [results.get(name) or interrupted(found.point, name) for name in found.point.parts]
+            report = report_of(pair, given, found, "interrupted", [], known, contract=contract)
             interrupt.add_note(f"interrupted; decided until then:\n{report}")
         raise
 
@@ -122,9 +132,9 @@ def report_of(
     pair: Pair,
     given: Case | Mapping[str, Any],
     found: Prepared,
-    numbers: list[GradientResult],
     method: str,
     notes: list[str],
+    numbers: list[GradientResult],
     *,
     contract: bool,
 ) -> Report:

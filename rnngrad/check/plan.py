@@ -38,7 +38,7 @@ def forward_passes(pair: Pair, given: Case | Mapping[str, Any], *, effort: str =
     into telling where and why; ``budget`` bounds these too.
     """
     sizes = input_sizes(pair, given)
-    beside = 1 + aside(pair, given, len(sizes), contract) + PER_LINE * max(LINES) + 1
+    beside = 1 + aside(pair, given, len(sizes), contract) + PER_LINE * max(LINES.values()) + 1
     if effort == "entries":
         return beside + CALM * sum(sizes)
     return beside + 2 + PER_LADDER + CALM * (min(len(sizes), GROUPS) + 1)

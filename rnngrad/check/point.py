@@ -24,6 +24,9 @@ __all__ = ["Point", "point_of"]
 AMPLE = 100  # forward passes with which the noise is measured on as many lines as it deserves
 
 
+NOISIEST = 2.0**29  # single precision in units of double; outputs that cancel to nearly 0 would seem noisier
+
+
 @dataclass(frozen=True)
 class Point:
     """Everything that the numerical side knows of one point.
@@ -43,9 +46,9 @@ class Point:
 
     @property
     def relative_noise(self) -> float:
-        """Return sigma in units of what correctly rounded outputs would have."""
+        """Return sigma in units of what correctly rounded outputs would have; 1 where the outputs are 0."""
         floor = FLOOR * norm(self.v * np.spacing(np.abs(self.f0)))
-        return self.sigma / floor if floor else 1.0
+        return min(self.sigma / floor, NOISIEST) if self.magnitude and floor else 1.0
 
     @cached_property
     def closer(self) -> Closer:

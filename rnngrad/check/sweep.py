@@ -3,11 +3,13 @@
 The random direction of an input names it when its gradient is wrong, at a cost that does not grow with its size. The
 weighted one makes small entries count as much as large ones; where it alone disagrees, it is asked input by input.
 Many inputs are taken together, a run of them along one weighted direction, so that the cost does not grow with their
-number either; a run in doubt is taken apart. Each result is put down as soon as it is known.
+number either; a run in doubt is taken apart. Each result is put down as soon as it is known. Where nobody reads yet,
+what is far off along two directions is not looked up entry by entry before somebody does.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,12 +26,15 @@ from rnngrad.numdiff.tableau import SAFETY
 from rnngrad.result import GradientResult
 from rnngrad.tree import Vector
 
-__all__ = ["On", "Results", "asked_of", "nothing_claimed", "plain", "runs_of", "sweep", "sweep_entries"]
+__all__ = ["Later", "On", "Results", "asked_of", "nothing_claimed", "plain", "runs_of", "sweep", "sweep_entries"]
 
 HARDLY = 10.0  # times the bar of a line of its own that an input is content with, where others are asked with it
 TOGETHER = 2  # more directions than the joint ones
 
+FAR = 1e4  # bars by which a claim is off along two directions whose entries can wait: no doubt was ever so large
+
 Results = dict[str, GradientResult]
+Later = dict[str, Callable[[], GradientResult]]  # by input, what completes its result
 
 Draw = Callable[[Point, slice, Vector, np.random.Generator], Direction]
 
@@ -43,7 +48,9 @@ class On:
     draw: Draw
 
 
-def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int, results: Results) -> bool:
+def sweep_entries(
+    point: Point, names: Sequence[str], joined: Vector, _seed: int, results: Results, _later: Later | None
+) -> bool:
     """Judge the claimed gradient of every input by all its entries; the same terms as `sweep`."""
     for name in names:
         claimed = joined[point.parts[name]]
@@ -57,19 +64,27 @@ def sweep_entries(point: Point, names: Sequence[str], joined: Vector, _seed: int
     return False
 
 
-def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int, results: Results) -> bool:
+def sweep(point: Point, names: Sequence[str], joined: Vector, seed: int, results: Results, later: Later | None) -> bool:
     """Judge the claimed gradients of some inputs along directions; look at entries where they disagree.
 
     ``joined`` is the claimed gradient of all inputs, 0 for those that are not named. Put the results down in
-    ``results``; return whether the slopes along the directions came from the complex step.
+    ``results``, and in ``later``, where there is such a thing, what completes them; return whether the slopes along the
+    directions came from the complex step.
     """
     results.update({name: from_nothing(point, name) for name in names if not len(joined[point.parts[name]])})
     rest = [name for name in names if name not in results]
     rng = np.random.default_rng([seed, len(joined)])
-    return bool(rest) and examine(point, runs_of(point, rest, GROUPS), joined, rng, results)
+    return bool(rest) and examine(point, runs_of(point, rest, GROUPS), joined, rng, results, later)
 
 
-def examine(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.Generator, results: Results) -> bool:
+def examine(
+    point: Point,
+    runs: list[list[str]],
+    joined: Vector,
+    rng: np.random.Generator,
+    results: Results,
+    later: Later | None,
+) -> bool:
     """Judge runs of inputs, each along a direction of its own, and what is in doubt more closely."""
     affordable = min(point.forward.left // LEAST, GROUPS)
     if 0 < affordable < len(runs):
@@ -83,12 +98,34 @@ def examine(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.
     for run, on in zip(runs, asked, strict=True):
         if not on.asked.doubtful[on.line]:
             results.update({name: from_direction(point, name, on.asked, on.line) for name in run})
+    far = set() if later is None else far_off(point, doubtful, joined, rng)
     for run, on in doubtful:
         if len(run) > 1:
-            examine(point, runs_of(point, run, GROUPS), joined, rng, results)
+            examine(point, runs_of(point, run, GROUPS), joined, rng, results, later)
+        elif later is not None and run[0] in far:
+            results[run[0]] = from_direction(point, run[0], on.asked, on.line)
+            later[run[0]] = partial(closer, point, run[0], joined, on, rng)
         else:
             results[run[0]] = closer(point, run[0], joined, on, rng)
     return all(on.asked.exact for on in asked)
+
+
+def far_off(
+    point: Point, doubtful: Sequence[tuple[list[str], On]], joined: Vector, rng: np.random.Generator
+) -> set[str]:
+    """Return the inputs whose claims are so far off, along two directions, that their entries can wait."""
+    far = {run[0]: on for run, on in doubtful if len(run) == 1 and beyond(on.asked, on.line)}
+    if not far:
+        return set()
+    directions = [on.draw(point, point.parts[name], joined, rng) for name, on in far.items()]
+    exact = all(on.asked.exact for on in far.values())
+    again = along(point, directions, joined, sure=False, exact=exact)
+    return {name for line, name in enumerate(far) if beyond(again, line)}
+
+
+def beyond(asked: Directed, line: int) -> bool:
+    """Tell whether a claim is far off along one line."""
+    return bool(asked.answer.wrong[line] and asked.answer.ratio[line] > FAR)
 
 
 def closer(point: Point, name: str, joined: Vector, on: On, rng: np.random.Generator) -> GradientResult:

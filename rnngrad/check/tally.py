@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnngrad.result import Report
+    from rnngrad.result import Power, Report
 
-__all__ = ["Tally", "collecting", "count", "shortfall"]
+__all__ = ["Tally", "collecting", "count", "shortfall", "weigh"]
 
 Tally = dict[str, Any]
 
@@ -42,6 +42,13 @@ def shortfall(tallies: Mapping[str, Tally], share: float) -> str | None:
                     f"{share:.0%} are asked for; the last of the others: {row['why']}"
                 )
     return "\n".join(lines) or None
+
+
+def weigh(power: "Power") -> None:
+    """Set the power of a pair's examples beside its counts in the collection that is open, if any."""
+    tallies = OPEN.get() or {}
+    if power.pair in tallies:
+        tallies[power.pair]["power"] = power.share
 
 
 def count(report: "Report") -> None:

@@ -80,8 +80,13 @@ def climb(
     started = False
     while state.active.any():
         rows = np.flatnonzero(state.active)
+        filled = slice(0, int(state.filled[rows].max()))
         cell = best_cell(
-            state.slope[rows], state.bend[rows], steps[rows] / ratio ** state.level[rows], lines.sigma[rows], ratio
+            state.slope[rows, filled],
+            state.bend[rows, filled],
+            steps[rows] / ratio ** state.level[rows],
+            lines.sigma[rows],
+            ratio,
         )
         keep_better(state, rows, cell)
         if not started:

@@ -74,10 +74,6 @@ class Scratch:
         self.dirty = run
         return self.buffer
 
-    def release(self) -> None:
-        """Give the memory back until the next point."""
-        self.buffer = None
-
 
 def entry_lines(
     f: Callable[[Vector], Vector],

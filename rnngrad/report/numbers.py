@@ -2,7 +2,7 @@
 
 from math import isfinite, log10
 
-__all__ = ["bar", "pairwise", "value"]
+__all__ = ["bar", "pairwise", "share", "value"]
 
 
 def value(number: float, digits: int = 5) -> str:
@@ -22,3 +22,8 @@ def pairwise(left: float, right: float) -> tuple[str, str]:
     if apart and isfinite(apart) and isfinite(size):
         digits = min(17, max(digits, int(log10(size / apart)) + 3))
     return value(left, digits), value(right, digits)
+
+
+def share(part: float) -> str:
+    """Write a share in whole percents; 100 % only where it is all."""
+    return f"{int(100 * part)} %"

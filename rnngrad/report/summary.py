@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rnngrad.report.numbers import bar, value
+from rnngrad.report.numbers import bar, share, value
 from rnngrad.report.table import columns
 
 __all__ = ["markdown", "text"]
@@ -28,7 +28,8 @@ def subject(tally: Mapping[str, Any]) -> str:
     spans = ", ".join(span(dim, *sizes) for dim, sizes in tally["sizes"].items())
     each = value(tally["evaluations"] / max(tally["examples"], 1), 3)
     examples = f"{tally['examples']} example{'s' if tally['examples'] != 1 else ''}"
-    parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", spans]
+    power = f"power {share(tally['power'])}" if "power" in tally else ""
+    parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", power, spans]
     return "    ".join(part for part in parts if part)
 
 

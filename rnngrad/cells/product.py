@@ -1,0 +1,140 @@
+"""The product p = W s of each step of a sequence, plain or normed: gain * norm(W s), gate by gate.
+
+Examples stand as rows and gates on an axis of their own: s is (N, n), p is (N, g, n) for the g gates stacked in W.
+
+W is copied once for each pass, into blocks of a few columns: OpenBLAS multiplies small matrices without packing them
+first, and a block then stays in the cache. On one thread and with N = 32 the products of the steps, a third of all
+there is to multiply, are 1.3 to 2 times as fast so (``benchmarks/cells.py --products``).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.cells.norm import norm, norm_backward
+
+__all__ = ["Normed", "Product", "Pullback", "flat", "normed_of", "outer", "product_of", "pullback_of", "tall"]
+
+Array = NDArray[Any]
+
+BLOCK = 2**16  # bytes: of 2^14 to 2^19 the best or near it for n = 64, 256, 512 in both dtypes, by that benchmark
+NARROW = 16  # columns: the kernels are made for so many at once, and more
+
+
+def flat(x: Array) -> Array:
+    """Join the last two axes, gates and units, into one."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+
+
+def tall(x: Array) -> Array:
+    """Join the first two axes, steps and examples, into one."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def outer(d: Array, x: Array) -> Array:
+    """Return the sum of d x^T over all steps and examples, (g n, m) for d (T, N, g, n) and x (T, N, m).
+
+    As the transpose of x d^T, which OpenBLAS multiplies up to a quarter faster from n = 256 on.
+    """
+    return (tall(x).T @ tall(flat(d))).T
+
+
+@dataclass(frozen=True)
+class Normed:
+    """What a normed product keeps of each step: y = norm(W s) (T, N, g, n), and the inverse of its spread."""
+
+    y: Array
+    inverse: Array
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of each step: W in ``blocks`` (g, b, n, c), where to keep what is ``normed``, and p itself."""
+
+    blocks: Array
+    gain: Array | None
+    normed: Normed | None
+    p: Array
+
+    def __call__(self, t: int, s: Array) -> Array:
+        """Return p for s at step t; the next call overwrites it."""
+        np.matmul(s, self.blocks, out=cut(self.p, self.blocks))
+        if self.gain is not None and self.normed is not None:
+            self.normed.y[t], self.normed.inverse[t] = norm(self.p, axis=-1)
+            np.multiply(self.normed.y[t], self.gain, out=self.p)
+        return self.p
+
+
+@dataclass(frozen=True)
+class Pullback:
+    """The way back through the product: W in ``blocks`` (parts, b, n g / parts, c), and the sums over each part.
+
+    ``raw`` (T, N, g, n) takes the gradients at W s of a normed product.
+    """
+
+    blocks: Array
+    gain: Array | None
+    normed: Normed | None
+    sums: Array
+    raw: Array
+
+    def __call__(self, t: int, dp: Array, ds: Array) -> Array:
+        """Fill ds (N, n) from dp (N, g, n) of step t, and return it."""
+        if self.gain is not None and self.normed is not None:
+            dp = norm_backward(dp * self.gain, self.normed.y[t], self.normed.inverse[t], axis=-1)
+            self.raw[t] = dp
+        parts, _, depth, _ = self.blocks.shape
+        np.matmul(
+            dp.reshape(len(dp), parts, depth).swapaxes(0, 1)[:, None], self.blocks, out=cut(self.sums, self.blocks)
+        )
+        return np.add.reduce(self.sums, axis=1, out=ds)
+
+    def gradients(self, dp: Array, s: Array) -> dict[str, Array]:
+        """Return dW, and dgW of a normed product, from dp (T, N, g, n) and s (T, N, n) of all steps."""
+        found = {"dW": outer(dp if self.normed is None else self.raw, s)}
+        if self.normed is not None:
+            found["dgW"] = (dp * self.normed.y).sum(axis=(0, 1)).reshape(-1, 1)
+        return found
+
+
+def cut(p: Array, blocks: Array) -> Array:
+    """Return a view of p (N, g, n) in blocks of columns, (g, b, N, c)."""
+    return p.reshape(*p.shape[:2], blocks.shape[1], blocks.shape[3]).transpose(1, 2, 0, 3)
+
+
+def columns(n: int, depth: int, itemsize: int) -> int:
+    """Return how many of n columns make a block: the most that fit and divide n, or all where that is too few."""
+    if n * depth * itemsize <= BLOCK:
+        return max(n, 1)
+    fitting = [c for c in range(NARROW, n) if n % c == 0 and c * depth * itemsize <= BLOCK]
+    return max(fitting, default=n)
+
+
+def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
+    """Return what a run with states like (T, N, n) keeps of a product of g gates; None where it has no gain."""
+    if gain is None:
+        return None
+    T, N, n = like.shape
+    return Normed(np.empty((T, N, g, n), like.dtype), np.empty((T, N, g, 1), like.dtype))
+
+
+def product_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array) -> Product:
+    """Return the product with W (g n, n) for states like (N, n)."""
+    N, n = like.shape
+    c = columns(n, n, like.itemsize)
+    blocks = np.ascontiguousarray(W.reshape(g, n // c, c, n).swapaxes(2, 3))
+    return Product(blocks, None if gain is None else gain.reshape(g, n), normed, np.empty((N, g, n), like.dtype))
+
+
+def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array, steps: int) -> Pullback:
+    """Return the way back through the product with W (g n, n) for states like (N, n) of so many steps."""
+    N, n = like.shape
+    c, parts = columns(n, g * n, like.itemsize), 1
+    if c * g * n * like.itemsize > BLOCK:  # too many rows for a narrow block: sum over the gates afterwards
+        c, parts = columns(n, n, like.itemsize), g
+    blocks = np.ascontiguousarray(W.reshape(parts, g * n // parts, n // c, c).swapaxes(1, 2))
+    raw = np.empty((0 if normed is None else steps, N, g, n), like.dtype)
+    gain = None if gain is None else gain.reshape(g, n)
+    return Pullback(blocks, gain, normed, np.empty((N, parts, n), like.dtype), raw)

@@ -1,0 +1,57 @@
+"""Outputs that do not change at all close by: how large a slope may hide on such a plateau.
+
+A forward pass that rounds somewhere inside, to a float16, to six decimals, or 1 + 1e-14 to double precision, moves in
+stairs. Between two of them every difference is exactly zero, and so are all ladders, however independent. The height of
+the first stair over the distance to it is a slope that nothing excludes. A unit that is dead, such as a ReLU below
+zero, is as flat as that up to its kink; but from there it starts at zero, so the closer one looks the lower is the
+stair.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngrad.numdiff.sample import Lines
+
+__all__ = ["hidden_slope"]
+
+COARSE = 4.0  # from one step to the next on the way up
+FINE = 1.25  # between the last flat step and the first one that is not: a kink then leaves a fifth of its slope at most
+FAR = (4.0, 2.0**20, 2.0**40)  # times the scale of the line: an output that is flat there too does not depend on it
+
+
+def hidden_slope(lines: Lines, line: int, step: float, enough: float) -> float:
+    """Return the slope of <v, f> that the outputs may have which are flat up to a step, in steps beyond it.
+
+    The search ends where it is clear whether that is ``enough``.
+    """
+    if not 0 < step < np.inf:  # of the complex step, which sees what rounding hides
+        return 0.0
+    flat = (lines.v != 0) & (stairs(lines, line, step) == 0)
+    if flat.any():
+        flat &= np.any([stairs(lines, line, far * float(lines.scale[line])) > 0 for far in FAR], axis=0)
+    hidden, last = 0.0, step
+    while flat.any() and hidden < enough and (step := COARSE * last) <= COARSE * FAR[-1] * lines.scale[line]:
+        if (risen := flat & (stairs(lines, line, step) > 0)).any():
+            hidden += first_stairs(lines, line, last, step, risen)
+            flat &= ~risen
+        last = step
+    return hidden
+
+
+def first_stairs(lines: Lines, line: int, last: float, step: float, risen: NDArray[np.bool_]) -> float:
+    """Return the slope to the first stairs of some outputs, which are flat up to one step and risen at another."""
+    hidden = 0.0
+    while risen.any():
+        last = min(FINE * last, step)
+        heights = stairs(lines, line, last)
+        here = risen & (heights > 0) if last < step else risen
+        hidden += float(np.abs(lines.v[here]) @ heights[here]) / last
+        risen = risen & ~here
+    return hidden
+
+
+def stairs(lines: Lines, line: int, step: float) -> NDArray[np.float64]:
+    """Return by how much each output changes within a step to either side; 0 where it is not finite."""
+    with np.errstate(all="ignore"):
+        sides = [np.abs(lines.f(lines.move(line, t)[0]) - lines.f0).astype(np.float64) for t in (step, -step)]
+        return np.nan_to_num(np.maximum(*sides), nan=0.0, posinf=0.0)

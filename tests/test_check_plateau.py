@@ -1,0 +1,64 @@
+"""Forward passes that move in stairs: nobody is accused on a plateau of rounding, and dead units hide nothing."""
+
+import numpy as np
+import pytest
+from check_pairs import FAIL, OPEN, PASS, elementwise
+
+import rnngrad as rg
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal(6)
+
+
+def half(x):
+    return np.tanh(np.real(x).astype(np.float16)).astype(np.float64)
+
+
+def logdet_forward(a):
+    return np.linalg.slogdet(np.eye(3) + a @ a.T)[1], a
+
+
+def logdet_backward(dout, a):
+    return dout * 2 * np.linalg.solve(np.eye(3) + a @ a.T, a)
+
+
+STAIRS = {
+    "half precision inside": (half, lambda x: 1 - np.tanh(x) ** 2, X),
+    "rounded to six places": (lambda x: np.round(np.sin(x), 6), np.cos, X),
+    "arcsin of tanh": (lambda x: np.arcsin(np.tanh(np.real(x))), lambda x: 1 / np.cosh(x), 17 + np.abs(X)),
+    "arccos of cos": (lambda x: np.arccos(np.cos(np.real(x))), np.sign, 1e-12 * X),
+    "an offset": (lambda x: (1e8 + np.real(x)) - 1e8, np.ones_like, np.zeros(4)),
+    "a logarithm": (lambda x: np.log(1 + np.real(x) ** 2), lambda x: 2 * x / (1 + x**2), 1e-6 * X),
+}
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+@pytest.mark.parametrize(("f", "df", "x"), STAIRS.values(), ids=STAIRS)
+def test_a_right_gradient_is_not_accused_where_forward_moves_in_stairs(f, df, x, effort):
+    report = rg.check(elementwise(f, df), {"x": x}, effort=effort)
+    assert report.verdict in (PASS, OPEN)
+
+
+@pytest.mark.parametrize("scale", 10.0 ** np.arange(-8, 0))
+def test_a_determinant_close_to_one_is_not_accused(scale):
+    pair = rg.pair(logdet_forward, logdet_backward, inputs={"a": "3 3"})
+    for seed in range(4):
+        a = scale * np.random.default_rng(seed).standard_normal((3, 3))
+        assert rg.check(pair, {"a": a}).verdict is not FAIL
+
+
+DEAD = {
+    "a mask that is missing": (lambda x: np.maximum(x, 0), np.ones_like, -np.abs(X)),
+    "a mask turned round": (lambda x: np.maximum(x, 0), lambda x: 1.0 * (x < 0), X),
+    "a clipped part": (lambda x: np.clip(x, -0.1, 0.1), np.ones_like, X),
+    "saturated": (np.tanh, np.ones_like, 20 + np.abs(X)),
+    "a minimum on an offset": (lambda x: 1 + x**2, lambda x: 2 * x + 1e-3, np.zeros(3)),
+    "constant": (lambda x: np.ones_like(x) + 0 * x, np.ones_like, X),
+    "zero": (lambda x: 0 * x, np.ones_like, X),
+}
+
+
+@pytest.mark.parametrize("cast", [lambda y: y, np.real], ids=["safe", "real"])
+@pytest.mark.parametrize(("f", "df", "x"), DEAD.values(), ids=DEAD)
+def test_a_wrong_gradient_of_a_unit_that_is_flat_is_seen(f, df, x, cast):
+    assert rg.check(elementwise(lambda x: cast(f(x)), df), {"x": x}).verdict is FAIL
