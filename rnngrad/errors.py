@@ -4,11 +4,28 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-__all__ = ["ContractBreach", "Exhausted", "GradientMismatch", "InvalidPair", "Undecided", "breach_of", "mismatch_of"]
+__all__ = [
+    "ContractBreach",
+    "Exhausted",
+    "GradientMismatch",
+    "InvalidBaseline",
+    "InvalidPair",
+    "NotEquivalent",
+    "Undecided",
+    "breach_of",
+    "mismatch_of",
+    "moved_of",
+]
 
 
 class InvalidPair(ValueError):
     """Say that a pair, its shapes or its arrays cannot be checked as they were given."""
+
+    __module__ = "rnngrad"
+
+
+class InvalidBaseline(ValueError):
+    """Say that a recorded baseline is missing, stale, or not to be used as it is, and what to do."""
 
     __module__ = "rnngrad"
 
@@ -57,6 +74,18 @@ class ContractBreach(GradientMismatch):
         return restored, (self.gradient, str(self), self.report, self.kind)
 
 
+class NotEquivalent(GradientMismatch):
+    """Say that something moved: two pairs, or a pair and what was recorded of it, do not compute the same.
+
+    ``gradient`` is the tensor that is furthest off, ``report`` an `Equivalence`.
+    """
+
+    __module__ = "rnngrad"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return moved_again, (self.gradient, str(self), self.report)
+
+
 class Undecided(AssertionError):
     """Say that a test passed too little: of too few examples could anything be said."""
 
@@ -94,6 +123,23 @@ def breach_of(kind: str, gradient: str | None = None) -> type[ContractBreach]:
         "__doc__": f"{gradient or 'The pair'} breaks the contract: {kind}.",
     }
     return type("ContractBreach", (ContractBreach,), names)
+
+
+@cache
+def moved_of(tensor: str) -> type[NotEquivalent]:
+    """Return the exception class of one tensor that moved, for the same reason."""
+    names = {
+        "gradient": tensor,
+        "__module__": "rnngrad",
+        "__qualname__": "NotEquivalent",
+        "__doc__": f"{tensor} is not what it was.",
+    }
+    return type("NotEquivalent", (NotEquivalent,), names)
+
+
+def moved_again(tensor: str | None, message: str, report: object) -> NotEquivalent:
+    """Return an exception about what moved as it was before it was pickled."""
+    return (NotEquivalent if tensor is None else moved_of(tensor))(message, report)
 
 
 def restored(gradient: str | None, message: str, report: object, kind: str | None = None) -> GradientMismatch:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from rnngrad import pytest_baselines
 from rnngrad.check.tally import collecting, shortfall
 from rnngrad.check.trust import trusting
 
@@ -29,8 +30,9 @@ earlier calls. One of the outcomes:
 OWN_PROFILES = ("dev", "ci", "explore")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that `rnngrad check` sets."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options that `rnngrad check` sets, and the part of the plugin that holds tests to baselines."""
+    pluginmanager.register(pytest_baselines, "rnngrad_baselines")
     group = parser.getgroup("rnngrad", "gradient checking")
     group.addoption("--rnngrad-check", action="store_true", help="collect module-level pairs instead of tests")
     parser.addini(SHARE, "share of a test's examples in which every gradient must be decided", default="0.5")

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Compared",
     "Diagnosis",
     "Entry",
+    "Equivalence",
     "Estimate",
     "Finding",
     "GradientResult",
+    "Pace",
     "PlantedError",
     "Power",
     "Report",
@@ -223,3 +226,67 @@ class Power:
         from rnngrad.report import power
 
         return power.render(self)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One tensor as two sides compute it: a gradient, or an output, in the words of ``name``.
+
+    ``ulps`` is how far the entry at ``index`` is off, in ulp of the tensor's largest entry; ``allowed`` is what
+    rounding allows there, in the same unit, None where nothing had to be measured; ``left`` and ``right`` are its
+    values. Where more than numbers differ ``words`` says what. ``side`` says which of the two the numerical derivative
+    bears out, ``numeric`` with its ``bar``.
+    """
+
+    name: str
+    verdict: Verdict
+    words: str = ""
+    index: tuple[int, ...] = ()
+    left: float | None = None
+    right: float | None = None
+    ulps: float = 0.0
+    allowed: float | None = None
+    cotangent: str = ""
+    side: str = ""
+    numeric: float | None = None
+    bar: float | None = None
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What became of comparing two sides, named by ``labels``, at one or more cases.
+
+    ``tensors`` holds the worst of each; ``findings`` what differs beside numbers, such as an exception that only one
+    side raises; ``case`` is the case of the first that is off, or of all where there was one.
+    """
+
+    title: str
+    labels: tuple[str, str]
+    case: str
+    verdict: Verdict
+    tensors: tuple[Compared, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Compared:
+        """Return what became of one tensor."""
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise KeyError(f"no {name!r} was compared; compared were {[tensor.name for tensor in self.tensors]}")
+
+    def __str__(self) -> str:
+        from rnngrad.report import equivalence
+
+        return equivalence.render(self)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Median seconds and peak bytes of one pass of two pairs at a case; ``ratios`` of all repetitions, in order."""
+
+    case: str
+    role: str
+    seconds: tuple[float, float]
+    ratios: tuple[float, ...]
+    peak: tuple[int, int]

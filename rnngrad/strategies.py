@@ -19,10 +19,11 @@ from rnngrad.check.tally import weigh
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 from rnngrad.power import measure_power
+from rnngrad.regress.equivalence import assert_equivalent
 from rnngrad.result import Power
 from rnngrad.spec import Axis, Shape, dim_names
 
-__all__ = ["PROFILES", "cases", "gradient_test", "power", "register_profiles"]
+__all__ = ["PROFILES", "cases", "equivalence_test", "gradient_test", "power", "register_profiles"]
 
 __tracebackhide__ = True
 
@@ -160,6 +161,40 @@ def gradient_test(
     test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
     property_test = plain(settings)(given(cases(pair, dims=dims))(test))
     property_test.rnngrad_pair = pair  # type: ignore[attr-defined]
+    property_test.rnngrad_drawn = {"dims": dims, "settings": settings}  # type: ignore[attr-defined]
+    return property_test
+
+
+def equivalence_test(
+    old: Pair,
+    new: Pair,
+    *,
+    names: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    bitwise: bool = False,
+    dims: Mapping[str, Any] | None = None,
+    settings: settings | None = None,
+) -> Callable[[], None]:
+    """Return a Hypothesis test that two pairs compute the same, drawn from the shapes of the old one.
+
+    dims is that of `cases`, settings those of `gradient_test`, the rest is that of `equivalence`.
+    """
+    for pair in (old, new):
+        if not isinstance(pair, Pair):
+            raise InvalidPair(f"equivalence_test takes two pairs, built by rg.pair or rg.Pair; got {pair!r}")
+    drawn_dims(old, dims or {})
+
+    def test(case: Case) -> None:
+        __tracebackhide__ = True
+        assert_equivalent(old, new, case, names=names, outputs=outputs, bitwise=bitwise)
+
+    test.__name__ = test.__qualname__ = "test_" + re.sub(r"\W", "_", f"{old.name}_against_{new.name}")
+    test.__doc__ = f"Compare {new.name} with {old.name} on drawn cases."
+    test.__module__ = new.module
+    key = f"{old.module}:{old.name}:{new.module}:{new.name}:{dict(old.inputs or {})}:{dims}"
+    test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
+    property_test = plain(settings)(given(cases(old, dims=dims))(test))
+    property_test.rnngrad_pair = old  # type: ignore[attr-defined]
     property_test.rnngrad_drawn = {"dims": dims, "settings": settings}  # type: ignore[attr-defined]
     return property_test
 

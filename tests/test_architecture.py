@@ -27,6 +27,7 @@ LAYERS = [
     {"check"},
     {"regress", "power"},
     {"strategies", "report", "adapters"},
+    {"pytest_baselines"},
     {"cli", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
@@ -46,10 +47,12 @@ MAY_IMPORT = {
     "adapters": {"errors", "pair"},
     "check": {"breaches", "case", "errors", "numdiff", "pair", "result", "spec", "tree"},
     "power": {"case", "check", "errors", "pair", "result", "spec", "tree"},
-    "strategies": {"case", "check", "errors", "pair", "power", "result", "spec"},
+    "regress": {"case", "check", "errors", "numdiff", "pair", "result", "spec", "tree"},
+    "strategies": {"case", "check", "errors", "pair", "power", "regress", "result", "spec"},
     "report": {"result"},
-    "cli": set(),
-    "pytest_plugin": {"case", "check", "errors", "pair", "report", "strategies"},
+    "cli": {"regress", "report"},
+    "pytest_baselines": {"errors", "regress"},
+    "pytest_plugin": {"case", "check", "errors", "pair", "pytest_baselines", "report", "strategies"},
     "__init__": {
         "adapters",
         "case",
@@ -57,6 +60,7 @@ MAY_IMPORT = {
         "errors",
         "numdiff",
         "pair",
+        "regress",
         "result",
         "spec",
         "strategies",
@@ -187,6 +191,23 @@ WITHIN = {
         "asked": {"compare", "plan", "point", "prepare", "question", "sweep"},
         "assertion": {"pipeline", "tally"},
     },
+    "regress": {
+        "run": set(),
+        "naming": set(),
+        "side": {"run"},
+        "rounding": {"side"},
+        "arbiter": set(),
+        "tensors": {"rounding", "side"},
+        "equivalence": {"arbiter", "naming", "rounding", "run", "side", "tensors"},
+        "atomic": set(),
+        "recording": set(),
+        "store": {"atomic", "recording"},
+        "drawn": set(),
+        "difference": {"recording", "store", "tensors"},
+        "speed": {"naming", "run"},
+        "command": {"difference", "drawn", "speed"},
+        "baseline": {"arbiter", "drawn", "recording", "rounding", "run", "side", "store", "tensors"},
+    },
     "numdiff": {
         "tableau": set(),
         "scale": set(),
@@ -205,6 +226,7 @@ WITHIN = {
 # What is imported inside functions, and why: {module: {imported}}.
 DELAYED = {
     "rnngrad.result": {
+        "rnngrad.report.equivalence",
         "rnngrad.report.html",
         "rnngrad.report.json",
         "rnngrad.report.power",
@@ -221,14 +243,15 @@ DELAYED = {
         "rnngrad.report.summary",
         "rnngrad.strategies",
     },
-    "rnngrad.cli": {"pytest"},  # --help answers at once
+    "rnngrad.pytest_baselines": {"rnngrad.errors", "rnngrad.regress.baseline", "rnngrad.regress.drawn"},
+    "rnngrad.cli": {"pytest", "rnngrad.regress.command", "rnngrad.report.speed"},  # --help answers at once
 }
 
 # Which parts may import what is not in the standard library.
 MAY_DEPEND = {
-    "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "result", "strategies", "tree"},
+    "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "regress", "result", "strategies", "tree"},
     "hypothesis": {"strategies", "pytest_plugin"},
-    "pytest": {"cli", "pytest_plugin"},
+    "pytest": {"cli", "pytest_baselines", "pytest_plugin"},
 }
 
 LONGEST_FILE = 300

@@ -311,7 +311,7 @@ def test_power_is_told_for_each_pair_and_in_the_table(pytester, rnngrad):
 @pytest.mark.parametrize(
     ("argv", "status", "out", "err"),
     [
-        (["--help"], 0, "usage: rnngrad [-h] {check} ...", ""),
+        (["--help"], 0, "usage: rnngrad [-h] {check,compare,diff} ...", ""),
         (["check", "--help"], 0, "usage: rnngrad check [TARGET ...] [--power] [--case CASE] [pytest options]", ""),
         ([], 2, "", "rnngrad: error: the following arguments are required: command"),
         (["chekc"], 2, "", "invalid choice: 'chekc'"),

@@ -65,3 +65,8 @@ def test_the_class_of_a_gradient_prints_as_the_public_one():
     error = mismatch_of("W")("W[0]: backward 1, numeric 2", "the report")
     assert traceback.format_exception_only(error) == ["rnngrad.GradientMismatch: W[0]: backward 1, numeric 2\n"]
     assert error.report == "the report"
+
+
+def test_a_comparison_that_names_no_tensor_survives_pickling():
+    error = pickle.loads(pickle.dumps(rg.NotEquivalent("moved")))
+    assert (type(error), str(error), error.gradient) == (rg.NotEquivalent, "moved", None)

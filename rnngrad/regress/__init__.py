@@ -1,0 +1,1 @@
+"""Old against new: two pairs that should compute the same, and gradients recorded from code that was right."""
