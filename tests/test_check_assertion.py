@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from check_pairs import AFFINE, ARRAYS, CASE, affine, affine_forward, averaged, averaged_backward
+from check_pairs import AFFINE, ARRAYS, CASE, affine, affine_forward, averaged, averaged_backward, elementwise
 
 import rnngrad as rg
+from rnngrad.check.pipeline import examined
 
 
 def test_assert_gradients_returns_nothing_where_all_is_right():
@@ -68,3 +69,13 @@ def test_a_mismatch_can_be_pickled():
         rg.assert_gradients(averaged, CASE)
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.report) == (str(caught.value), caught.value.report)
+
+
+@pytest.mark.parametrize(("error", "put_off"), [(1e-10, False), (0.5, True)])
+def test_entries_wait_for_a_reader_only_where_a_claim_is_far_off(error, put_off):
+    wrong = elementwise(np.sin, lambda x: np.cos(x) * (1 + error))
+    given = {"x": np.array([0.3, 1.2, -0.7])}
+    brief, whole = examined(wrong, given, brief=True), rg.check(wrong, given)
+    assert brief.report["x"].verdict is whole["x"].verdict is rg.Verdict.FAIL
+    assert (brief.report["x"].wrong == 0) == put_off
+    assert brief.diagnosed()["x"].wrong == whole["x"].wrong == 3
