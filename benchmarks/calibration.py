@@ -235,7 +235,7 @@ def measure(name: str, entries: int, rng: np.random.Generator) -> tuple[dict[str
         along = direction_lines(f, theta, v, f0, directions, claimed, sigma)
         counts["direction, ladder"].add(climb_all(along, target=1e-11), slopes)
         noise = sigma / (FLOOR * float(np.linalg.norm(v * np.spacing(np.abs(f0)))) or 1.0)
-        certificate = certify(f, f, theta, f0, directions[:1], noise=noise)
+        certificate = certify(f, f, theta, f0, directions[0], noise=noise)
         if certificate.safe:
             exact = imaginary_slopes(f, theta, v, directions, along.sigma, noise=noise)
             counts["direction, complex"].add(exact, slopes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rnngrad.errors import InvalidPair
@@ -87,20 +88,24 @@ class PlainBackward:
                 out[name] = flat.pop(key)
         return out | {key: value for key, value in flat.items() if key not in out}
 
-    def by_position(self, returned: Sequence[Any]) -> dict[str, Any]:
-        """Match a tuple of gradients, each an array or nested like its argument, in the order of the inputs."""
-        arguments = {
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of forward that have a gradient."""
+        return {
             argument: names
             for argument, names in self.inputs.items()
             if any(name in self.wrt for _, name in leaves(names))
         }
-        if len(returned) != len(arguments):
+
+    def by_position(self, returned: Sequence[Any]) -> dict[str, Any]:
+        """Match a tuple of gradients, each an array or nested like its argument, in the order of the inputs."""
+        if len(returned) != len(self.arguments):
             raise InvalidPair(
-                f"backward returned {len(returned)} gradients, expected {len(arguments)}: those of {list(arguments)}, "
-                "in this order; pass wrt= to name the inputs that have one, or return a dict"
+                f"backward returned {len(returned)} gradients, expected {len(self.arguments)}: those of "
+                f"{list(self.arguments)}, in this order; pass wrt= to name the inputs that have one, or return a dict"
             )
         out: dict[str, Any] = {}
-        for (argument, names), value in zip(arguments.items(), returned, strict=True):
+        for (argument, names), value in zip(self.arguments.items(), returned, strict=True):
             self.nested(names, value, argument, out)
         return out
 

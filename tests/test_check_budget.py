@@ -78,8 +78,8 @@ def test_a_wrong_gradient_is_not_passed_where_the_budget_ends_before_a_second_op
     report = rg.check(Counted(backward=WRONG["w wrong"]).pair, CASE, budget=34)
     assert [gradient.verdict for gradient in report.gradients] == [PASS, OPEN]
     (finding,) = report["w"].findings
-    assert finding.message.startswith("w: backward -6.41")
-    assert "numeric -6.41" in finding.message
+    assert finding.message.startswith("w: backward 6.41")
+    assert "numeric 6.41" in finding.message
     assert "the budget of forward passes is spent before more can be said" in finding.message
 
 
@@ -184,7 +184,7 @@ def test_a_broken_gradient_among_many_does_not_stand_in_the_way_of_the_others():
 @pytest.mark.parametrize("seed", range(8))
 def test_the_cost_of_a_check_is_known_before_it_is_made(seed):
     case = rg.Case(m=3, N=2, n=4, k=3, seed=seed)
-    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 150
+    assert rg.check(rnn_cell, case).evaluations <= rg.forward_passes(rnn_cell, case) == 149
     for f in FORWARDS.values():
         counted = Counted(f)
         case = rg.Case(n=3, N=2, m=4, seed=seed)
@@ -204,8 +204,8 @@ def test_what_surrounds_the_numbers_is_paid_from_the_budget_too():
     arrays = {"x": np.ones((3, 2), np.float32) * 0.3, "w": np.ones((4, 3), np.float32) * 0.2}
     counted = Counted(jvp=jvp)
     assert rg.forward_passes(counted.pair, arrays) - rg.forward_passes(Counted().pair, CASE) == 4 + 2
-    with pytest.raises(rg.InvalidPair, match=r"^budget=33; a check of layer takes at least 34 forward passes$"):
-        rg.check(counted.pair, arrays, budget=33)
+    with pytest.raises(rg.InvalidPair, match=r"^budget=32; a check of layer takes at least 33 forward passes$"):
+        rg.check(counted.pair, arrays, budget=32)
     assert counted.calls == 0
     report = rg.check(counted.pair, arrays, budget=40)
     assert counted.calls == report.evaluations <= 40

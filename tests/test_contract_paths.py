@@ -42,11 +42,12 @@ SCRIPTS = {
     "is off after another forward pass, once": ([1, 1, 1, 1, 2, 1], ["random"]),
     "is off only close by": ([1, 1, 1, 1, 1, 0, 1], ["interleaved"]),
     "raises for the zeros once": ([1, 1, 1, 1, 1, 1, 0, 1], []),
-    "raises for all that is huge": ([1, 1, 1, 1, 1, 1, 1, 0, 0, 1], ["linear"]),
+    "raises for all that is huge": ([1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0, 1], ["linear"]),
     "is off for all that is huge, and then too": ([1, 1, 1, 1, 1, 1, 1, 2], ["state"]),
-    "is off for all that is huge, then raises": ([1, 1, 1, 1, 1, 1, 1, 2, 2, 0], ["state"]),
+    "is off for all that is huge, then raises": ([1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 2, 0], ["state"]),
     "is off for sums, then raises": ([1, 2, 1, 1, 0, 1], []),
-    "raises in another layout once": ([1] * 8 + [0, 1], []),
+    "raises in another layout once": ([1] * 10 + [0, 1], []),
+    "raises in another layout than at first, once": ([1] * 6 + [0, 1, 1, 0, 1], []),
 }
 
 

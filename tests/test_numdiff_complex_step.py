@@ -102,6 +102,7 @@ CAST = "it raises ComplexWarning for complex inputs"
 NOT_COMPLEX = "its outputs are not complex for complex inputs"
 OTHER_REAL = "its real part changes for complex inputs"
 UNCLEAR = "no short ladder of real differences is clear enough to certify it"
+JUMPS = "its slope jumps here, to which complex numbers are blind"
 NOT_DERIVATIVE = "its imaginary part is not its derivative"
 
 UNSAFE = {
@@ -156,7 +157,7 @@ def certified(f, theta, direction, **options):
     def real(t):
         return np.asarray(f(t), dtype=float)
 
-    return certify(real, f, theta, real(theta), [direction], **options)
+    return certify(real, f, theta, real(theta), direction, **options)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -216,7 +217,7 @@ def test_what_is_never_the_same_twice_is_not_certified():
     rng = np.random.default_rng(0)
     theta, direction = point_of(0)
     noisy = Counted(lambda t: np.sin(t) + 1e-4 * rng.standard_normal(SIZE))
-    assert certify(noisy, np.sin, theta, np.sin(theta), [direction]).reason == UNCLEAR
+    assert certify(noisy, np.sin, theta, np.sin(theta), direction).reason == UNCLEAR
 
 
 def test_noise_that_is_known_is_allowed_for_and_refused_where_it_hides_the_slope():
@@ -248,7 +249,7 @@ def test_evaluations_are_the_calls_that_were_made(f, most):
         return f(t)
 
     theta, direction = point_of(0)
-    certificate = certify(counted, counted, theta, f(theta), [direction])
+    certificate = certify(counted, counted, theta, f(theta), direction)
     assert certificate.evaluations == len(calls) == most
     assert calls.count(np.dtype(complex)) == 1
 
@@ -261,7 +262,7 @@ def test_a_function_may_change_what_it_gets():
 
     theta, direction = point_of(0)
     before = theta.copy()
-    assert certify(greedy, greedy, theta, theta * theta, [direction]).safe
+    assert certify(greedy, greedy, theta, theta * theta, direction).safe
     estimate = imaginary_slopes(greedy, theta, ONES, [direction, direction], np.zeros(2))
     np.testing.assert_allclose(estimate.value, 2 * before @ direction.values, rtol=1e-14)
     assert theta.tolist() == before.tolist()
@@ -430,11 +431,30 @@ def test_no_directions_take_no_evaluations():
 
 
 def test_a_large_point_is_moved_block_by_block_to_the_same_place(monkeypatch):
-    theta = np.linspace(0.1, 0.9, 7)
-    directions = [Direction(0, np.full(3, 0.7)), Direction(3, np.full(4, -0.2))]
+    theta, direction = np.linspace(0.1, 0.9, 7), Direction(1, np.full(5, 0.7))
     points = {}
-    for kept in (7, 3):
-        monkeypatch.setattr("rnngrad.numdiff.complex_step.KEPT", kept)
-        seen = points[kept] = []
-        assert certify(lambda t, s=seen: s.append(t.copy()) or t**2, np.square, theta, theta**2, directions).safe
-    np.testing.assert_array_equal(points[7], points[3])
+    for block in (7, 2):
+        monkeypatch.setattr("rnngrad.numdiff.scale.BLOCK", block)
+        seen = points[block] = []
+        assert certify(lambda t, s=seen: s.append(t.copy()) or t**2, np.square, theta, theta**2, direction).safe
+    np.testing.assert_array_equal(points[7], points[2])
+    assert np.any(points[2][0] != theta)
+
+
+def test_a_kink_that_both_sides_share_alike_is_seen():
+    theta, direction = np.array([0.0, 1.0]), Direction(0, np.ones(2))
+    certificate = certified(lambda t: np.abs(t[:1]) + t[1:], theta, direction)  # imaginary part and mean slope agree
+    assert (certificate.safe, certificate.reason) == (False, JUMPS)
+    assert certified(lambda t: np.abs(t[:1]) ** 2 + t[1:], theta, direction).safe
+    assert certified(lambda t: np.where(t.real > 0, t, 0 * t) + np.cos(t), np.array([1.0, -1.0]), direction).safe
+
+
+def test_a_certificate_tells_the_slopes_that_it_saw():
+    theta, direction = point_of(2)
+    seen = certified(np.sin, theta, direction).slopes
+    np.testing.assert_allclose(seen, np.cos(theta) * direction.values, rtol=1e-15)
+    asked = []
+    place = (lambda t: asked.append(t.dtype) or np.sin(t), theta, ONES, [direction, direction], np.zeros(2))
+    again = imaginary_slopes(*place, known={0: seen})
+    assert again.value[0] == again.value[1]
+    assert (len(asked), again.evaluations) == (2, 2)

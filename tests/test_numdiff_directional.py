@@ -80,12 +80,28 @@ def test_the_claimed_slope_along_it_is_not_small_by_accident(size):
     assert small <= 10  # of all single draws four of ten would be
 
 
-def test_the_draw_does_not_depend_on_the_claim_but_for_the_signs_of_the_first_entries():
-    claimed = np.random.default_rng(0).standard_normal(40)
-    first, second = drawn(40, 7).values, drawn(40, 7, claimed=claimed).values
-    turned = int(np.argmin(np.append(first == -second, False)))
-    assert turned > 0
-    assert second.tolist() == [*-first[:turned], *first[turned:]]
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_draw_does_not_depend_on_the_claim_but_for_the_signs_of_the_first_entries_or_all_others(sign):
+    claimed = sign * np.random.default_rng(0).standard_normal(40)
+    free = draw_direction(0, np.ones(40), np.zeros(40), np.random.default_rng(7)).values
+    values = drawn(40, 7, claimed=claimed).values
+    turned = np.sign(values * free)
+    assert np.abs(values).tolist() == np.abs(free).tolist()
+    assert np.count_nonzero(np.diff(turned)) == 1
+    assert claimed @ values > 0
+
+
+def test_a_direction_over_parts_leaves_the_gaps_alone_and_turns_each_part_by_itself():
+    claimed = np.random.default_rng(3).standard_normal(9)
+    parts = [slice(3, 5), slice(6, 9)]
+    whole = draw_direction(2, np.ones(7), claimed, np.random.default_rng(1), parts)
+    assert whole.values[[0, 3]].tolist() == [0.0, 0.0]
+    for part in parts:
+        inside = whole.within(part)
+        assert (inside.start, inside.stop) == (part.start, part.stop)
+        assert inside.values.tolist() == whole.values[part.start - 2 : part.stop - 2].tolist()
+        assert np.abs(inside.values).min() >= 0.5
+        assert claimed[part.start - 2 : part.stop - 2] @ inside.values > 0
 
 
 @pytest.mark.parametrize("claimed", [0.0, 1.0])

@@ -1,7 +1,7 @@
 """Hold arrays to their declared shapes, and say in words what does not fit."""
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +12,6 @@ from rnngrad.spec import Sizes, bind, parse
 __all__ = ["bound", "chosen", "fitted", "picked", "whole"]
 
 Row = TypeVar("Row")
-
-parsed = cache(parse)
 
 
 def fitted(shapes: Mapping[str, str], arrays: Mapping[str, Any]) -> Sizes:
@@ -31,11 +29,16 @@ def fitted(shapes: Mapping[str, str], arrays: Mapping[str, Any]) -> Sizes:
 def bound(shapes: Mapping[str, str], arrays: Mapping[str, Any]) -> Sizes:
     """Return the sizes of the dims; raise ValueError that names the dim, both sizes and both arrays."""
     try:
-        return bind(
-            {name: parsed(text) for name, text in shapes.items()}, {name: arrays[name].shape for name in shapes}
-        )
+        return dict(sizes_of(tuple(shapes.items()), tuple([arrays[name].shape for name in shapes])))
     except InvalidPair as error:
         raise ValueError(str(error)) from None
+
+
+@lru_cache(maxsize=64)  # a step of a small cell would else take as long again
+def sizes_of(declared: tuple[tuple[str, str], ...], actual: tuple[tuple[int, ...], ...]) -> Sizes:
+    """Return the sizes of the dims; raise InvalidPair where they do not fit."""
+    names = [name for name, _ in declared]
+    return bind({name: parse(text) for name, text in declared}, dict(zip(names, actual, strict=True)))
 
 
 def whole(name: str, value: Any, shape: tuple[int, ...], below: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.certificate import ELSEWHERE, UNSAFE, Safety
 from rnngrad.check.compare import LIMIT, Answer, decide
 from rnngrad.check.point import Point
 from rnngrad.check.question import direction_question
@@ -24,12 +25,18 @@ TARGET = 1e-11  # relative bar of a direction: a common factor of 1 + 1e-9 then 
 
 @dataclass(frozen=True)
 class Directed:
-    """Directions, the lines along them, and what was found on each."""
+    """Directions, the lines along them, and what was found on each of a gradient, ``joined`` over all inputs."""
 
     directions: Sequence[Direction]
+    joined: Vector
     lines: Lines
     answer: Answer
     exact: bool  # by the complex step
+
+    @property
+    def safety(self) -> Safety:
+        """Return what that says of other directions."""
+        return ELSEWHERE if self.exact else UNSAFE
 
     @property
     def doubtful(self) -> NDArray[np.bool_]:
@@ -38,32 +45,34 @@ class Directed:
 
 
 def along(
-    point: Point, directions: Sequence[Direction], joined: Vector, *, sure: bool = True, exact: bool = False
+    point: Point, directions: Sequence[Direction], joined: Vector, *, sure: bool = True, safety: Safety = UNSAFE
 ) -> Directed:
     """Hold the claimed gradient, joined over all inputs, against the slopes along directions.
 
-    Without ``sure`` nothing is confirmed: enough where it is only asked where to look next. With ``exact`` the complex
-    step is used, but along the last direction, where real differences watch over it: where these see another slope,
-    or a kink, to which complex numbers are blind, they are used along all.
+    Without ``sure`` nothing is confirmed: enough where it is only asked where to look next. The complex step is used
+    where it is safe; where that was seen elsewhere, real differences watch over it along the last direction: where they
+    see another slope, or a kink, to which complex numbers are blind, they are used along all.
     """
     lines = point.directions(directions, joined)
     estimate = None
-    if exact:
+    if safety.safe:
         place = (point.forward.raw, point.theta, point.v, directions, lines.sigma)
-        complex_step = imaginary_slopes(*place, noise=point.relative_noise, reuse=point.forward.tidy)
-        watch = climb_all(lines.take(np.array([len(directions) - 1])), target=WATCHED, samples=point.forward.left // 2)
-        estimate = complex_step if same(complex_step, watch) else None
+        slopes = safety.slopes
+        known = {} if slopes is None else {i: slopes for i, one in enumerate(directions) if one is safety.direction}
+        estimate = imaginary_slopes(*place, noise=point.relative_noise, reuse=point.forward.tidy, known=known)
+        seen_here = slopes is not None or watched(point, lines, estimate)
+        estimate = estimate if seen_here and np.isfinite(estimate.value).all() else None
     exact = estimate is not None
     if estimate is None:
         estimate = climb_all(lines, target=TARGET, samples=point.forward.left // (2 * len(directions)))
     question = direction_question(point, directions, joined, estimate, exact=exact)
-    return Directed(directions, lines, decide(question, estimate, batch=len(directions) if sure else 0), exact)
+    answer = decide(question, estimate, batch=len(directions) if sure else 0)
+    return Directed(directions, joined, lines, answer, exact)
 
 
-def same(complex_step: Estimate, watch: Estimate) -> bool:
-    """Tell whether the complex step may be believed: real differences meet it, and see no kink."""
+def watched(point: Point, lines: Lines, complex_step: Estimate) -> bool:
+    """Tell whether real differences along the last line meet the complex step, and see no kink."""
+    watch = climb_all(lines.take(np.array([lines.count - 1])), target=WATCHED, samples=point.forward.left // 2)
     apart = abs(complex_step.value[-1] - watch.value[0])
     smooth = watch.kink[0] <= watch.bar[0] / 2
-    return bool(
-        np.isfinite(complex_step.value).all() and apart <= LIMIT * (complex_step.bar[-1] + watch.bar[0]) and smooth
-    )
+    return bool(apart <= LIMIT * (complex_step.bar[-1] + watch.bar[0]) and smooth)

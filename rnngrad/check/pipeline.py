@@ -106,7 +106,9 @@ def examined(
         gradients, notes = judged(pair, given, found, results)
         told = partial(report_of, pair, given, found, METHODS[effort, exact], notes, contract=contract)
         scene = None if budget is not None else scene_of(pair, given, found)
-        return Examined(told(gradients), scene, lambda: told([later.get(g.name, lambda g=g: g)() for g in gradients]))
+        report = told(gradients)
+        whole = partial(completed, told, gradients, later) if later else lambda: report
+        return Examined(report, scene, whole)
     except MemoryError as error:
         words = f"{pair.name} needs more memory than there is, at {where_of(given)}: {error}\n    {MEMORY}"
         raise InvalidPair(words) from error
@@ -116,6 +118,11 @@ def examined(
             report = report_of(pair, given, found, "interrupted", [], known, contract=contract)
             interrupt.add_note(f"interrupted; decided until then:\n{report}")
         raise
+
+
+def completed(told: Callable[[list[GradientResult]], Report], gradients: list[GradientResult], later: Later) -> Report:
+    """Return the report with what was left for later."""
+    return told([later[one.name]() if one.name in later else one for one in gradients])
 
 
 def scene_of(pair: Pair, given: Case | Mapping[str, Any], found: Prepared) -> Scene:

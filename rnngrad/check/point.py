@@ -14,7 +14,7 @@ from rnngrad.check.forward import FlatForward
 from rnngrad.numdiff.directional import Direction, direction_lines
 from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
 from rnngrad.numdiff.sample import Lines, entry_lines
-from rnngrad.numdiff.scale import Lengths, Scale, norm, scale_of
+from rnngrad.numdiff.scale import Lengths, norm, part_of, scale_of
 from rnngrad.numdiff.tableau import EPS
 from rnngrad.tree import Vector, components, pack, unpack
 
@@ -57,7 +57,7 @@ class Point:
 
     def lengths(self, part: slice) -> Lengths:
         """Return the length scales of a part of theta."""
-        return self.scale.part(part) if isinstance(self.scale, Scale) else self.scale[part]
+        return part_of(self.scale, part)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one input."""
@@ -75,6 +75,11 @@ class Point:
         """Return the shortest axis of the input that a part of theta is; 1 where it is no whole input."""
         shapes = [self.shape(name) for name, whole in self.parts.items() if whole == part]
         return max(1, min(shapes[0], default=1)) if shapes else 1
+
+    def tensors(self, run: slice) -> list[slice]:
+        """Return the parts of a run of entries that belong to one input each."""
+        cut = [slice(max(part.start, run.start), min(part.stop, run.stop)) for part in self.parts.values()]
+        return [part for part in cut if part.start < part.stop]
 
     def entries(self, name: str, some: NDArray[np.intp], at: Closer | None = None) -> Lines:
         """Return the lines along some entries of one input, numbered within it; of a closer look where one is given."""

@@ -16,7 +16,7 @@ from rnngrad.check.extended import Closer
 from rnngrad.check.point import Point
 from rnngrad.numdiff.directional import Direction
 from rnngrad.numdiff.sample import Lines
-from rnngrad.numdiff.scale import norm, root_mean_square
+from rnngrad.numdiff.scale import norm, norms, root_mean_square
 from rnngrad.numdiff.tableau import EPS
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
@@ -124,14 +124,7 @@ def direction_question(
     dW = da h^T the error of da_i enters row i). So along a direction through a tensor it counts as often as the tensor
     has entries, over its shortest axis.
     """
-    rows = []
-    for direction in directions:
-        least = root_mean_square(claimed[direction.run])
-        parts = [sizes(claimed[block], least, point.scale[block], values) for block, values in direction.blocks()]
-        slope, rounding, relative, largest = np.array(parts).T
-        axis = np.sqrt(point.shortest_axis(direction.run))
-        rows.append((slope.sum(), norm(rounding), norm(relative), norm(relative) / axis, largest.max()))
-    slopes, rounding, relative, each, largest = np.array(rows).T
+    slopes, rounding, relative, each, largest = np.array([sizes(point, claimed, one) for one in directions]).T
     asked = Asked(
         point,
         lambda closer: point.directions(directions, claimed, closer),
@@ -140,9 +133,7 @@ def direction_question(
         noise=ALONG * each,
         inverse=relative,
         floor=VISIBLE * point.magnitude * largest,
-        along=lambda change: np.array(
-            [sum(float(change[block] @ values) for block, values in direction.blocks()) for direction in directions]
-        ),
+        along=lambda change: np.array([direction.slope(change) for direction in directions]),
     )
     return asked.question(estimate.value, exact=exact)
 
@@ -152,12 +143,26 @@ def own_rounding(size: Vector) -> Vector:
     return np.asarray(OWN_ROUNDING * (EPS * size + TINIEST))
 
 
-def sizes(gradient: Vector, least: float, scale: Vector, values: Vector) -> tuple[float, float, float, float]:
-    """Return what a block of a direction adds to its slope and to its sizes.
+def sizes(point: Point, claimed: Vector, direction: Direction) -> tuple[float, ...]:
+    """Return the claimed slope along a direction, and what the tensors that it goes through add to its sizes.
 
-    They are the claimed slope, the norm of its terms, none of them counted as less than ``least`` times its value, and
-    norm and maximum of the values in units of the length scales.
+    They are the norm of the terms of the slope, none of them counted as less than the root mean square of its tensor
+    times its value; the norm of the values in units of the length scales, and the same with every tensor over the root
+    of its shortest axis; and the largest of these values.
     """
-    relative = np.abs(values) / scale
-    terms = np.fmax(np.abs(gradient), least) * values
-    return float(gradient @ values), norm(terms), norm(relative), float(relative.max())
+    parts = point.tensors(direction.run)
+    tensors = [(part, root_mean_square(claimed[part]), point.shortest_axis(part)) for part in parts]
+    rows = []
+    for block, values in direction.blocks():
+        here = [tensor for tensor in tensors if tensor[0].start < block.stop and block.start < tensor[0].stop]
+        starts = np.array([max(part.start - block.start, 0) for part, _, _ in here])
+        relative = np.abs(values) / point.scale[block]
+        terms = np.abs(claimed[block])
+        for start, stop, (_, least, _) in zip(starts, [*starts[1:], None], here, strict=True):
+            np.fmax(terms[start:stop], least, out=terms[start:stop])
+        lengths = norms(relative, starts)
+        each = lengths / np.array([axis for _, _, axis in here]) ** 0.5
+        slope = float(claimed[block] @ values)
+        rows.append((slope, norm(terms * values), norm(lengths), norm(each), float(relative.max())))
+    slopes, rounding, lengths, each, largest = np.array(rows).T
+    return slopes.sum(), norm(rounding), norm(lengths), norm(each), largest.max()

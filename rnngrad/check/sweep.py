@@ -10,10 +10,11 @@ what is far off along two directions is not looked up entry by entry before some
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
-from rnngrad.check.certificate import certified
+from rnngrad.check.certificate import ELSEWHERE, UNSAFE, Safety, certified
 from rnngrad.check.directed import TARGET, Directed, along
 from rnngrad.check.locate import every_entry, located
 from rnngrad.check.plan import GROUPS
@@ -118,8 +119,8 @@ def far_off(
     if not far:
         return set()
     directions = [on.draw(point, point.parts[name], joined, rng) for name, on in far.items()]
-    exact = all(on.asked.exact for on in far.values())
-    again = along(point, directions, joined, sure=False, exact=exact)
+    safety = ELSEWHERE if all(on.asked.exact for on in far.values()) else UNSAFE
+    again = along(point, directions, joined, sure=False, safety=safety)
     return {name for line, name in enumerate(far) if beyond(again, line)}
 
 
@@ -136,7 +137,7 @@ def closer(point: Point, name: str, joined: Vector, on: On, rng: np.random.Gener
         if found is not None and bool((found.answer.wrong | found.answer.undecided).any()):
             return from_entries(point, name, found)
         if asked.answer.wrong[on.line]:
-            again = along(point, [on.draw(point, point.parts[name], joined, rng)], joined, exact=asked.exact)
+            again = along(point, [on.draw(point, point.parts[name], joined, rng)], joined, safety=asked.safety)
             sure = bool(again.answer.wrong[0]) and not (found is not None and found.cleared)
             return from_direction(point, name, asked if sure else doubted(asked, on.line), on.line)
     except Exhausted:
@@ -165,42 +166,57 @@ def runs_of(point: Point, names: Sequence[str], most: int) -> list[list[str]]:
 
 
 def asked_of(point: Point, runs: list[list[str]], joined: Vector, rng: np.random.Generator) -> list[On]:
-    """Ask along one direction for each run, or along weighted ones where only the weights make a difference."""
+    """Ask along one direction for all runs, and along one for each that this does not settle.
+
+    Where only weights make a difference, these directions are weighted too.
+    """
     parts = [slice(point.parts[run[0]].start, point.parts[run[-1]].stop) for run in runs]
     drawn = [plain if len(run) == 1 else weighted for run in runs]
-    directions = [draw(point, part, joined, rng) for draw, part in zip(drawn, parts, strict=True)]
+    whole = plain(point, slice(parts[0].start, parts[-1].stop), joined, rng, parts)
+    directions = [whole]
+    if len(runs) > 1 or drawn[0] is weighted:
+        directions = [
+            whole.within(part) if draw is plain else weighted(point, part, joined, rng)
+            for draw, part in zip(drawn, parts, strict=True)
+        ]
     if point.forward.left < LEAST * (len(directions) + 1):
         return every(along(point, directions, joined), drawn)
-    watch = weighted(point, slice(0, len(joined)), joined, rng)
-    exact = certified(point, directions)
-    if not exact and len(runs) > TOGETHER:
-        settled = together(point, directions, watch, joined, rng)
+    watch = weighted(point, whole.run, joined, rng, joined_up(parts))
+    safety = certified(point, whole)
+    if len(runs) > TOGETHER:
+        settled = together(point, directions, whole, watch, joined, safety)
         rest = [line for line, on in enumerate(settled) if on is None]
         if len(rest) < len(runs):
             some = [directions[line] for line in rest]
-            own = iter(every(along(point, some, joined), [drawn[line] for line in rest]) if rest else [])
+            own = iter(every(along(point, some, joined, safety=safety), [drawn[line] for line in rest]) if rest else [])
             return [on or next(own) for on in settled]
-    both = along(point, [*directions, watch], joined, exact=exact)
+    both = along(point, [*directions, watch], joined, safety=safety)
     if not both.doubtful[-1] or both.doubtful[:-1].any():
         return every(both, drawn)
     return every(along(point, [weighted(point, part, joined, rng) for part in parts], joined), [weighted] * len(parts))
 
 
 def together(
-    point: Point, directions: Sequence[Direction], watch: Direction, joined: Vector, rng: np.random.Generator
+    point: Point, directions: Sequence[Direction], whole: Direction, watch: Direction, joined: Vector, safety: Safety
 ) -> list[On | None]:
     """Ask along one direction for all, and say for each of their own whether that settles it.
 
     It does where their own would hardly see more; none is settled where the joint one, or the weighted one that watches
     over it, is in doubt.
     """
-    all_together = plain(point, slice(0, len(joined)), joined, rng)
-    asked = along(point, [all_together, watch], joined, sure=False)
-    slopes = [sum(float(joined[block] @ values) for block, values in direction.blocks()) for direction in directions]
-    own = SAFETY / FIRST * point.directions(directions, joined).sigma + TARGET * np.abs(slopes)
-    weaker = np.array([direction.least(direction.run) / all_together.least(direction.run) for direction in directions])
-    enough = (asked.answer.total[0] * weaker <= HARDLY * own) & ~asked.doubtful.any()
+    asked = along(point, [whole, watch], joined, sure=False, safety=safety)
+    slopes = [direction.slope(joined) for direction in directions]
+    own = SAFETY / FIRST * asked.lines.sigma[0] + TARGET * np.abs(slopes)
+    weaker = [one.least(one.run) / whole.least(one.run) for one in directions]
+    enough = (asked.answer.total[0] * np.array(weaker) <= HARDLY * own) & ~asked.doubtful.any()
     return [On(asked, 0, plain) if settled else None for settled in enough]
+
+
+def joined_up(parts: Sequence[slice]) -> list[slice]:
+    """Return parts of theta with those that touch made one."""
+    starts = [part.start for before, part in pairwise([slice(-1, -1), *parts]) if before.stop != part.start]
+    stops = [part.stop for part, after in pairwise([*parts, slice(-1, -1)]) if part.stop != after.start]
+    return [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
 
 
 def every(asked: Directed, drawn: Sequence[Draw]) -> list[On]:
@@ -208,15 +224,19 @@ def every(asked: Directed, drawn: Sequence[Draw]) -> list[On]:
     return [On(asked, line, draw) for line, draw in enumerate(drawn)]
 
 
-def plain(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
-    """Draw a direction over a part of theta."""
-    return draw_direction(part.start, point.lengths(part), joined[part], rng)
+def plain(
+    point: Point, part: slice, joined: Vector, rng: np.random.Generator, parts: Sequence[slice] = ()
+) -> Direction:
+    """Draw a direction over a part of theta, or over parts of it."""
+    return draw_direction(part.start, point.lengths(part), joined[part], rng, parts)
 
 
-def weighted(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> Direction:
-    """Draw a direction over a part of theta, weighted by the inverse size of the claimed gradient."""
+def weighted(
+    point: Point, part: slice, joined: Vector, rng: np.random.Generator, parts: Sequence[slice] = ()
+) -> Direction:
+    """Draw a direction over a part of theta, or parts of it, weighted by the inverse size of the claimed gradient."""
     claimed = joined[part]
-    return draw_direction(part.start, Weighted(point.lengths(part), claimed), claimed, rng)
+    return draw_direction(part.start, Weighted(point.lengths(part), claimed), claimed, rng, parts)
 
 
 def nothing_claimed(point: Point, name: str, seed: int) -> GradientResult:

@@ -38,8 +38,11 @@ def unaffordable(point: Point, name: str) -> GradientResult:
 
 
 def from_direction(point: Point, name: str, asked: Directed, line: int) -> GradientResult:
-    """Return the result for a tensor that was judged along one direction, by itself or together with others."""
-    answer, direction = asked.answer, asked.directions[line]
+    """Return the result for a tensor that was judged along one direction, by itself or together with others.
+
+    Its numbers are those along its own part of the direction; what the claim of others is off by is taken for its own.
+    """
+    answer, direction = asked.answer, asked.directions[line].within(point.parts[name])
     verdict = Verdict.PASS
     findings: tuple[Finding, ...] = ()
     if answer.wrong[line]:
@@ -48,7 +51,7 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
         verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
     single = len(direction.pattern) == 1  # then the slope along the direction is the entry, times a known factor
     factor = float(direction.values[0]) if single else 1.0
-    claimed, numeric = answer.claimed[line] / factor, answer.numeric[line] / factor
+    claimed, off = direction.slope(asked.joined) / factor, (answer.numeric[line] - answer.claimed[line]) / factor
     return GradientResult(
         name,
         verdict,
@@ -56,11 +59,11 @@ def from_direction(point: Point, name: str, asked: Directed, line: int) -> Gradi
         findings,
         worst_index=(0,) * len(point.shape(name)) if single else None,
         backward=float(claimed),
-        numeric=float(numeric),
+        numeric=float(claimed + off),
         bar=float(answer.bar[line] / abs(factor)),
-        error=float(abs(claimed - numeric)),
+        error=float(abs(off)),
         ratio=float(answer.ratio[line]),
-        resolution=float(answer.seen[line] / direction.least(point.parts[name])),
+        resolution=float(answer.seen[line] / direction.least(direction.run)),
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnngrad.numdiff.noise import FLOOR
 from rnngrad.numdiff.sample import Lines, Scratch
-from rnngrad.numdiff.scale import KEPT, Lengths, blocks, even_sample, norm, typical
+from rnngrad.numdiff.scale import KEPT, Lengths, blocks, even_sample, norm, part_of, typical
 from rnngrad.tree import Vector
 
 __all__ = ["Direction", "Weighted", "direction_lines", "draw_direction", "weights"]
@@ -63,33 +63,54 @@ class Direction:
         for block in blocks(run.start, run.stop):
             yield block, self.part(slice(block.start - self.start, block.stop - self.start))
 
+    def slope(self, gradient: Vector) -> float:
+        """Return the slope along it, of what has a gradient like theta."""
+        return sum(float(gradient[block] @ values) for block, values in self.blocks())
+
+    def within(self, run: slice) -> "Direction":
+        """Return what moves of a run of entries alone, as a view."""
+        some = slice(run.start - self.start, run.stop - self.start)
+        return Direction(run.start, self.pattern[some], None if self.lengths is None else part_of(self.lengths, some))
+
     def least(self, run: slice) -> float:
         """Return by how much the entry of a run moves that moves least."""
         return min(float(np.abs(values).min()) for _, values in self.blocks(run))
 
 
-def draw_direction(start: int, scale: Lengths, claimed: Vector, rng: np.random.Generator) -> Direction:
+def draw_direction(
+    start: int, scale: Lengths, claimed: Vector, rng: np.random.Generator, parts: Sequence[slice] = ()
+) -> Direction:
     """Draw a direction over a run of entries with the given length scales and claimed gradient.
 
     Signs are random; then those of the first entries are turned, up to the one where the claimed slope along the
     direction becomes largest. It is at least the largest of all partial sums, half of the root of the summed squares in
-    all but one of a hundred draws.
+    all but one of a hundred draws. Where there are ``parts``, only they move, and this holds of the slope along each.
     """
     bits = np.frombuffer(rng.bytes(2 * len(scale)), np.int16)
     pattern = ((bits & (UNIT - 1)) + UNIT // 2) * ((bits >> 15) | 1)
     kept = len(scale) <= KEPT
     drawn = Direction(start, pattern, scale)
     drawn = Direction(start, drawn.values) if kept else drawn
-    step = min(1 << (len(pattern) // TURNED).bit_length(), TURNED)  # a power of two, so that it divides a block
-    sums = [np.zeros(1)]
+    reached = start
     with np.errstate(all="ignore"):
-        for block, values in drawn.blocks():
-            terms = claimed[block.start - start : block.stop - start] * values
-            sums.append(np.add.reduceat(terms, np.arange(0, len(terms), step)))
-        partial = np.concatenate(sums).cumsum()
-        best = int(np.abs(partial[-1] - 2 * partial).argmax())
-    drawn.pattern[: best * step] *= -1
+        for part in parts or [drawn.run]:
+            drawn.pattern[reached - start : part.start - start] = 0
+            turn(drawn.within(part), claimed[part.start - start : part.stop - start])
+            reached = part.stop
     return drawn
+
+
+def turn(direction: Direction, claimed: Vector) -> None:
+    """Turn the signs of the first entries of a direction, or of all others: the claimed slope becomes largest."""
+    step = min(1 << (len(claimed) // TURNED).bit_length(), TURNED)  # a power of two, so that it divides a block
+    sums = [np.zeros(1)]
+    for block, values in direction.blocks():
+        terms = claimed[block.start - direction.start : block.stop - direction.start] * values
+        sums.append(np.add.reduceat(terms, np.arange(0, len(terms), step)) if step > 1 else terms)
+    partial = np.concatenate(sums).cumsum()
+    turned = partial[-1] - 2 * partial
+    best = int(np.abs(turned).argmax())
+    direction.pattern[slice(best * step) if turned[best] > 0 else slice(best * step, None)] *= -1
 
 
 def weights(scale: Vector, claimed: Vector, middle: float | None = None) -> Vector:

@@ -164,7 +164,7 @@ def sampled(
         for table in tables:
             step = signed_ulp(theta, single)
             step[still] = -away
-            step *= np.frombuffer(rng.bytes(len(theta)), np.uint8) % (2 * ODD) | 1
+            step *= np.frombuffer(rng.bytes(len(theta)), np.uint8) & (2 * ODD - 1) | 1
             point[:] = theta
             for row in range(1, POINTS):
                 point -= step  # exact: towards zero, and away from it where it is there

@@ -18,6 +18,8 @@ __all__ = [
     "even_sample",
     "length_scale",
     "norm",
+    "norms",
+    "part_of",
     "root_mean_square",
     "scale_of",
     "typical",
@@ -70,6 +72,11 @@ class Scale:
         return Scale(self.theta[run], np.clip(self.ends - run.start, 0, run.stop - run.start), self.middles)
 
 
+def part_of(lengths: Lengths, run: slice) -> Lengths:
+    """Return the lengths of a run of entries, computed where asked for if the others are."""
+    return lengths.part(run) if isinstance(lengths, Scale) else np.asarray(lengths[run])
+
+
 def scale_of(theta: Vector, sizes: Sequence[int]) -> Lengths:
     """Return the length scales of tensors of the given sizes, joined in theta; as a vector where that is small."""
     ends = np.cumsum(sizes, dtype=np.intp)
@@ -117,13 +124,22 @@ def blocks(start: int, stop: int) -> Iterator[slice]:
 def norm(values: Vector) -> float:
     """Return the Euclidean norm; where its squares would overflow or vanish they are taken in units of the largest."""
     with np.errstate(all="ignore"):
-        plain = float(np.linalg.norm(values))
+        plain = float(np.sqrt(np.vdot(values, values).real))
     if SAFE < plain < 1 / SAFE:
         return plain
     largest = float(np.max(np.abs(values), initial=0.0))
     if largest == 0 or not np.isfinite(largest):
         return largest
     return largest * float(np.linalg.norm(values / largest))
+
+
+def norms(values: Vector, starts: NDArray[np.intp]) -> Vector:
+    """Return the Euclidean norms of the runs of values that begin at ``starts``, none of them empty; see `norm`."""
+    with np.errstate(all="ignore"):
+        plain = np.sqrt(np.add.reduceat(values * values, starts))
+    for run in np.flatnonzero(~((plain > SAFE) & (plain < 1 / SAFE))).tolist():
+        plain[run] = norm(values[starts[run] : starts[run + 1] if run + 1 < len(starts) else None])
+    return np.asarray(plain)
 
 
 def root_mean_square(values: Vector) -> float:

@@ -53,6 +53,8 @@ def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
         return bool(np.array_equal(left, right))
     if left.nbytes <= SMALL:
         return left.tobytes() == right.tobytes()
+    if left.dtype == np.float64 and left.flags.c_contiguous and right.flags.c_contiguous:
+        return bool((left.reshape(-1).view(np.int64) == right.reshape(-1).view(np.int64)).all())
     return all(one.tobytes() == other.tobytes() for one, other in pieces(left, right))
 
 

@@ -1,21 +1,22 @@
 """Arrays that lie otherwise in memory: Fortran-ordered, strided, read-only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.protocol.linear import scaled, scales
 from rnngrad.check.protocol.rounding import COARSE, confirmed
-from rnngrad.check.protocol.subject import Excess, Subject, beyond, breach
+from rnngrad.check.protocol.subject import Excess, Handing, Subject, beyond, breach
 from rnngrad.result import Finding
 
-__all__ = ["laid_out"]
+__all__ = ["CHANCE", "PAST", "at_once"]
 
+CHANCE = {"random"}  # then nothing can be held against the first pass
+PAST = {"state"}  # nor then
 SMALL = 1 << 16  # bytes: larger arrays are not strided, which takes twice their memory
-
-Layout = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def strided(array: NDArray[Any]) -> NDArray[Any]:
@@ -40,7 +41,7 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-LAYOUTS: dict[str, Layout] = {"Fortran-ordered": fortran, "strided": strided, "read-only": frozen}
+LAYOUTS: dict[str, Handing] = {"Fortran-ordered": fortran, "strided": strided, "read-only": frozen}
 
 
 def all_at_once(array: NDArray[Any], *, writeable: bool) -> NDArray[Any]:
@@ -52,6 +53,23 @@ def all_at_once(array: NDArray[Any], *, writeable: bool) -> NDArray[Any]:
         view = array.copy(order="F")
     view.flags.writeable = writeable
     return view
+
+
+def at_once(subject: Subject, *, spoiled: bool) -> Iterator[Finding]:
+    """Yield what is not linear and what depends on the layout, asked by the same calls.
+
+    They get arrays of another layout, and cotangents of zeros and a huge multiple of the first ones. Where something
+    looks broken, each is asked by itself.
+    """
+    handing = partial(all_at_once, writeable=spoiled)
+    passed = subject.forward(handing=handing)
+    if not isinstance(passed, str) and scales(subject, passed.cache, handing):
+        return
+    del passed
+    found = list(scaled(subject))
+    yield from found
+    if not {one.kind for one in found} & (CHANCE | PAST):
+        yield from laid_out(subject, spoiled=spoiled)
 
 
 def laid_out(subject: Subject, *, spoiled: bool) -> Iterator[Finding]:
@@ -75,7 +93,7 @@ def laid_out(subject: Subject, *, spoiled: bool) -> Iterator[Finding]:
             return
 
 
-def differences(subject: Subject, layout: Layout) -> Iterator[Excess | str]:
+def differences(subject: Subject, layout: Handing) -> Iterator[Excess | str]:
     """Yield where the gradients differ for arrays of another layout; words where forward or backward raises."""
     passed = subject.forward(handing=layout)
     if isinstance(passed, str):
@@ -88,6 +106,6 @@ def differences(subject: Subject, layout: Layout) -> Iterator[Excess | str]:
         yield from beyond(found, subject.claimed, COARSE)
 
 
-def excesses(subject: Subject, layout: Layout) -> Iterator[Excess]:
+def excesses(subject: Subject, layout: Handing) -> Iterator[Excess]:
     """Yield where the gradients differ for arrays of another layout."""
     return (one for one in differences(subject, layout) if isinstance(one, Excess))

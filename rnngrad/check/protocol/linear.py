@@ -6,6 +6,7 @@ difference that counts in a tensor's largest entry and that rounding, measured, 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
 from rnngrad.check.protocol.large import largest
 from rnngrad.check.protocol.rounding import COARSE, seen, unexplained
-from rnngrad.check.protocol.subject import PLACED, Excess, Subject, beyond, breach, first_place
+from rnngrad.check.protocol.subject import PLACED, Excess, Handing, Subject, beyond, breach, first_place
 from rnngrad.result import Finding
 
-__all__ = ["additive", "not_additive", "scaled"]
+__all__ = ["additive", "not_additive", "scaled", "scales"]
 
 EXACT = 2.0**-30  # of a tensor: a multiple that is off by more was not just scaled
 RANGE = 2.0**90  # larger and smaller tensors are not scaled: what they are made of could overflow in single precision
@@ -26,11 +27,12 @@ NOT = "backward is not linear in its cotangent"
 def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
     """Yield where the gradients for two cotangents do not add to that for their sum, which is tiny."""
     for name, left in one.items():
-        sizes = [largest(np.positive, part) for part in (left, other[name])] + [
-            largest(np.positive, total[name]) / TINY
-        ]
+        apart = largest(lambda a, b, c: c * (1 / TINY) - (a + b), left, other[name], total[name])
+        first = largest(np.positive, left)
+        if apart <= COARSE * first < np.inf:
+            continue
+        sizes = [first, largest(np.positive, other[name]), largest(np.positive, total[name]) / TINY]
         size = max(size for size in sizes if np.isfinite(size))
-        apart = largest(lambda a, b, c: c / TINY - (a + b), left, other[name], total[name])
         if in_range(size) and apart > COARSE * size:
             yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size})
 
@@ -56,6 +58,13 @@ def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[
     for excess in unexplained(subject, [excess for excess in found if excess.name in still], inputs=False):
         said = f"those for two cotangents add to {excess.expected:.6g}, that for their sum is {excess.got:.6g}"
         yield breach("linear", f"{excess.place}: {NOT}: {said}", excess.name)
+
+
+def scales(subject: Subject, cache: Any, handing: Handing) -> bool:
+    """Tell whether backward on a cache gives zeros for zeros, and for a huge multiple that of the first gradients."""
+    if not_zero(subject.backward(cache, multiple(subject.upstream, 0.0), handing)):
+        return False
+    return not not_scaled(subject, subject.backward(cache, multiple(subject.upstream, HUGE), handing))
 
 
 def scaled(subject: Subject) -> Iterator[Finding]:
@@ -101,7 +110,7 @@ def not_scaled(subject: Subject, huge: Arrays | str) -> list[Excess] | str:
     found: list[Excess] = []
     for name, array in subject.claimed.items():
         size = largest(np.positive, array)
-        if in_range(size) and largest(lambda a, b: a / HUGE - b, huge[name], array) > EXACT * size:
+        if in_range(size) and largest(lambda a, b: a * (1 / HUGE) - b, huge[name], array) > EXACT * size:
             found += beyond({name: huge[name] / HUGE}, {name: array}, EXACT, {name: size})
     return found
 

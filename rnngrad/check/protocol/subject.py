@@ -15,7 +15,7 @@ from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 from rnngrad.spec import Sizes
 
-__all__ = ["PLACED", "Excess", "Forwarded", "Subject", "beyond", "breach", "first_place"]
+__all__ = ["PLACED", "Excess", "Forwarded", "Handing", "Subject", "beyond", "breach", "first_place"]
 
 PLACED = 64 * 2.0**-52  # of a tensor: some BLAS libraries round otherwise where the arrays lie otherwise in memory
 
