@@ -118,7 +118,8 @@ def weights(scale: Vector, claimed: Vector, middle: float | None = None) -> Vect
 
     ``middle`` is what the weights are clipped around, by default the median.
     """
-    size = np.abs(claimed) * scale
+    size = np.abs(claimed)
+    size *= scale
     middle = typical(size[size > 0]) if middle is None else middle
     if not middle:
         return np.ones(len(size))

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 SAFE = 1e-120  # norms between this and its inverse have squares that are ordinary numbers
-SAMPLE = 2**12  # numbers that a median is taken from at most; it is wanted to a factor, not to a digit
+SAMPLE = 2**10  # numbers that a median is taken from at most; it is wanted to a factor, not to a digit
 BLOCK = 2**15  # entries worked on at a time where whole vectors would be further copies of theta: 256 kB stay in cache
 KEPT = 2**21  # entries up to which a vector is kept all the same: 16 MB, so that a few of them stay below 64 MB
 
