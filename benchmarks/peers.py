@@ -211,7 +211,7 @@ def one(tool: str, hidden: int) -> None:
     seconds = [time.perf_counter() - start]
     row: Arrays = {"right": right, "passes": count}
     row["memory"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    while len(seconds) < 25 and sum(seconds) < 5 or len(seconds) < 5 and sum(seconds) < 20:
+    while (len(seconds) < 25 and sum(seconds) < 5) or (len(seconds) < 5 and sum(seconds) < 20):
         start = time.perf_counter()
         check()
         seconds.append(time.perf_counter() - start)
