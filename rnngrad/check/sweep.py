@@ -29,7 +29,9 @@ from rnngrad.tree import Vector
 
 __all__ = ["Later", "On", "Results", "asked_of", "nothing_claimed", "plain", "runs_of", "sweep", "sweep_entries"]
 
-HARDLY = 10.0  # times the bar of a line of its own that an input is content with, where others are asked with it
+HARDLY = 10.0  # times the relative bar of a line of its own that an input is content with, where others are asked with
+# it: a common factor of 1 + 1e-9 in one of them then still stands out
+TWICE = 2.0  # times the noise of such a line, for the same reason: with 10 times one such factor of 42 was missed
 TOGETHER = 2  # more directions than the joint ones
 
 FAR = 1e4  # bars by which a claim is off along two directions whose entries can wait: no doubt was ever so large
@@ -206,9 +208,9 @@ def together(
     """
     asked = along(point, [whole, watch], joined, sure=False, safety=safety)
     slopes = [direction.slope(joined) for direction in directions]
-    own = SAFETY / FIRST * asked.lines.sigma[0] + TARGET * np.abs(slopes)
     weaker = [one.least(one.run) / whole.least(one.run) for one in directions]
-    enough = (asked.answer.total[0] * np.array(weaker) <= HARDLY * own) & ~asked.doubtful.any()
+    own = TWICE * SAFETY / FIRST * asked.lines.sigma[0] + HARDLY * TARGET * np.abs(slopes)
+    enough = (asked.answer.total[0] * np.array(weaker) <= own) & ~asked.doubtful.any()
     return [On(asked, 0, plain) if settled else None for settled in enough]
 
 
