@@ -1,0 +1,176 @@
+"""Stochastic arithmetic: what rounding inside a function does to its results, measured and not assumed.
+
+An array of this kind rounds at random: of the two floating-point numbers beside the exact result of an operation
+either may come out (Vignes, "A stochastic arithmetic for reliable scientific computation", Math. Comput. Simul. 35,
+1993). A result that is exact stays, so that a tie stays a tie. What is exact is told by the next wider dtype. Where a
+function takes no wider one, as most of scipy.special, its result moves by an ulp; and where it is a routine of linear
+algebra its inputs do, whose result is exact for inputs off by so much. What a function does with Python's numbers, or
+with arrays that it makes of these, rounds as ever, and less is seen.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Dress", "changed", "dressed", "undressed"]
+
+Dress = Callable[[NDArray[Any]], NDArray[Any]]
+Array = NDArray[Any]
+Again = Callable[[Callable[[Array], Array]], Any]  # repeats a call with every array of its arguments changed
+
+WIDER = {
+    np.dtype(narrow): np.dtype(wide)
+    for narrow, wide in ((np.float16, np.float64), (np.float32, np.float64), (np.float64, np.longdouble))
+    if np.finfo(wide).eps < np.finfo(narrow).eps
+}
+WHOLE = (np.dot, np.inner, np.vdot, np.einsum, np.interp, np.convolve, np.correlate, np.cumsum, np.cumprod)
+PLAIN = ("numpy.linalg", "numpy.fft")  # work on plain arrays inside
+SHORT = 2.0**12  # a number of so few bits may bound what a function returns, which then goes no further
+
+
+def undressed(array: Array) -> Array:
+    """Return an array as it is, in ordinary arithmetic."""
+    return array
+
+
+def dressed(seed: int | None) -> Dress:
+    """Return what turns floating-point arrays into such that round at random; without a seed they round as ever."""
+    kind = type("Stochastic", (Stochastic,), {"coins": None if seed is None else np.random.default_rng(seed)})
+    return lambda array: array.view(kind) if array.dtype.kind in "fc" else array
+
+
+class Stochastic(np.ndarray[Any, np.dtype[Any]]):
+    """An array whose operations round at random, by the ``coins`` of its class; as ever where there are none."""
+
+    coins: np.random.Generator | None
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Call a ufunc, or a method of one, in ordinary arithmetic, and round what it returns."""
+        out = options.pop("out", ())
+        options = changed(options, bare)
+        inputs = changed(inputs, np.array if out else bare)  # copies, of what is written to
+        call = getattr(ufunc, method)
+        found = call(*inputs, **options, **({"out": changed(out, bare)} if out else {}))
+        if method == "at" or options.get("where", True) is not True:
+            return found
+        options.pop("dtype", None)
+        rounded = self.anew(found, lambda change: call(*changed(inputs, change), **changed(options, change)))
+        for target, result in zip(out, rounded if isinstance(rounded, tuple) else (rounded,), strict=bool(out)):
+            np.asarray(target)[...] = result
+        return rounded if not out else out if isinstance(rounded, tuple) else out[0]
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        """Call another function of numpy, and round what it returns where it has not been rounded on the way."""
+        as_whole = function in WHOLE or function.__module__.startswith(PLAIN)
+        args, options = (changed(args, bare), changed(options, bare)) if as_whole else (args, options)
+        found = function(*args, **options) if as_whole else super().__array_function__(function, types, args, options)
+        if any(isinstance(part, Stochastic) for part in parts_of(found)):
+            return found
+        again = lambda change: function(*changed(args, change), **changed(options, change))  # noqa: E731
+        return self.anew(found, again, stir=True)
+
+    def anew(self, found: Any, again: Again, *, stir: bool = False) -> Any:
+        """Return what a call has ``found``, rounded at random; where nothing wider tells, its inputs may be stirred."""
+        exact = self.wider(found, again) if self.coins else None
+        if exact is None and stir and self.coins:
+            found = again(partial(stirred, self.coins))
+        wide = [None] * len(parts_of(found)) if exact is None else parts_of(exact)
+        rounded = [self.rounded(*pair) for pair in zip(parts_of(found), wide, strict=True)]
+        if not isinstance(found, tuple):
+            return rounded[0]
+        return type(found)(*rounded) if hasattr(found, "_fields") else tuple(rounded)
+
+    def wider(self, found: Any, again: Again) -> Any:
+        """Return the same in the next wider dtype; None where that is not to be had."""
+        dtype = np.result_type(*(part.real for part in parts_of(found) if is_floating(part)), np.float16)
+        wide = WIDER.get(dtype)
+        if wide is None:
+            return None
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                exact = again(lambda array: array.astype(np.result_type(array.dtype, wide)))
+            except Exception:
+                return None
+        return exact if all(part.real.dtype == wide for part in parts_of(exact) if is_floating(part)) else None
+
+    def rounded(self, result: Any, exact: Any) -> Any:
+        """Return one result, rounded to one side of what is exact or the other, as an array of this kind."""
+        if not is_floating(result):
+            return result
+        result = np.asarray(result)
+        if self.coins is None:
+            return result.view(type(self))
+        if result.dtype.kind == "c":
+            out = np.empty_like(result)
+            out.real = self.rounded(result.real, None if exact is None else exact.real)
+            out.imag = self.rounded(result.imag, None if exact is None else exact.imag)
+            return out.view(type(self))
+        with np.errstate(all="ignore"):
+            other = across(result, np.asarray(exact)) if exact is not None else beside(self.coins, result)
+        here = (self.coins.random(result.shape) < 0.5) | ~np.isfinite(other) | ~np.isfinite(result)
+        return np.where(here, result, other).astype(result.dtype).view(type(self))
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return np.asarray(found).view(type(self)) if isinstance(found, np.inexact) else found
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        """Return the product, as numpy's function."""
+        return np.dot(self, other, out)
+
+    def cumsum(self, *given: Any, **options: Any) -> Any:
+        """Return the sums, as numpy's function."""
+        return np.cumsum(self, *given, **options)
+
+
+def across(result: Array, exact: Array) -> Array:
+    """Return the number on the other side of what is exact: as far from it as the result, the next one at least."""
+    towards = np.where(exact > result, np.inf, -np.inf).astype(result.dtype)
+    beside = np.nextafter(result, towards)
+    mirrored = (2 * exact - result).astype(result.dtype)
+    further = np.where(np.abs(mirrored - result) > np.abs(beside - result), mirrored, beside)
+    return np.where(exact == result, result, further)
+
+
+def beside(coins: np.random.Generator, result: Array) -> Array:
+    """Return a number an ulp away from each of some; towards zero where it may be the bound of a range."""
+    short = np.frexp(result)[0] * SHORT
+    inwards = (coins.random(result.shape) < 0.5) | (short == np.round(short))
+    towards = np.where(inwards, 0, np.copysign(np.inf, result))
+    return np.asarray(np.nextafter(result, towards.astype(result.dtype)))
+
+
+def stirred(coins: np.random.Generator, array: Array) -> Array:
+    """Return an array whose numbers are off by up to an ulp."""
+    off = coins.uniform(-1, 1, array.shape) * np.finfo(array.dtype).eps
+    return np.asarray((array * (1 + off)).astype(array.dtype))
+
+
+def bare(array: Array) -> Array:
+    """Return an array in ordinary arithmetic."""
+    return array
+
+
+def changed(given: Any, change: Dress) -> Any:
+    """Return nested values with every floating-point array in them changed; those of this kind are plain ones then."""
+    if is_floating(given):
+        return change(np.asarray(given))
+    if isinstance(given, list | tuple):
+        parts = [changed(part, change) for part in given]
+        return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
+    return {key: changed(value, change) for key, value in given.items()} if isinstance(given, dict) else given
+
+
+def is_floating(given: Any) -> bool:
+    """Tell whether something is an array, or a numpy number, of a floating-point dtype."""
+    return isinstance(given, np.ndarray | np.generic) and given.dtype.kind in "fc"
+
+
+def parts_of(found: Any) -> Sequence[Any]:
+    """Return what a call returned as a sequence."""
+    return found if isinstance(found, tuple) else (found,)
