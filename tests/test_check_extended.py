@@ -54,6 +54,42 @@ def test_beyond_what_it_loses_to_rounding_a_wrong_gradient_fails():
     assert rg.check(pair, {"x": np.linspace(0.3, 0.7, 3)}).verdict is FAIL
 
 
+def only_in_double(x):
+    """Return x; raise where it is of another precision, as math and most of scipy.special do."""
+    if x.dtype != np.float64:
+        raise TypeError(f"no loop for {x.dtype}")
+    return x
+
+
+def in_double_only(factor):
+    """Pair x² with a backward pass that loses ten digits, in double precision only, to numbers of no other one."""
+    return rg.pair(
+        lambda x: only_in_double(x) ** 2,
+        lambda d, x: factor * cancelling(d, only_in_double(x)),
+        inputs={"x": "n"},
+        name="square",
+    )
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+@pytest.mark.parametrize("entries", [1, 5, 50])
+def test_what_backward_loses_on_the_way_is_told_from_an_error_where_no_other_precision_runs(entries, effort):
+    given = {"x": np.linspace(0.31, 0.73, entries)}
+    right = rg.check(in_double_only(1.0), given, effort=effort)
+    assert right.verdict is not FAIL
+    assert {finding.kind for finding in right["x"].findings} <= {"rounding"}
+    assert rg.check(in_double_only(1 + 1e-7), given, effort=effort).verdict is FAIL
+
+
+def test_random_rounding_excuses_nothing_in_code_that_does_something_else_with_its_arrays():
+    def backward(d, x):
+        plain = type(x) is np.ndarray
+        return (1.01 if plain else 3.0) * d * np.cos(only_in_double(x))
+
+    pair = rg.pair(lambda x: np.sin(only_in_double(x)), backward, inputs={"x": "n"}, name="sine")
+    assert rg.check(pair, {"x": np.linspace(0.2, 1.2, 5)}).verdict is FAIL
+
+
 def test_a_gradient_that_is_wrong_in_double_precision_only_does_not_pass():
     off = {np.dtype(np.float64): 1.01}
     pair = elementwise(np.sin, lambda x: np.cos(x) * off.get(x.dtype, 1.0))

@@ -42,7 +42,7 @@ class Question:
     no proof that the claim is right; ``size`` is what a bar is held against, and
     ``floor`` the bar that rounding alone explains, below which no dependence can be seen at all; ``visible`` is the
     share of what is seen that it stands for. ``closer`` asks all of it once more after a closer look, given the
-    estimated slopes.
+    estimated slopes; ``closest`` after the last one before an accusation.
     """
 
     lines: Lines
@@ -53,6 +53,7 @@ class Question:
     floor: Vector
     visible: float
     closer: Callable[[Vector], "Question"]
+    closest: Callable[[Vector], "Question"]
 
     def take(self, some: NDArray[np.intp]) -> "Question":
         """Return some of the lines."""
@@ -170,11 +171,14 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
     """
     lines = question.closer(answer.estimate.value).lines.take(some)
     opinion = confirm(lines, mapped(lambda row: row[some], answer.estimate), question.claimed[some])
-    answer, beyond = looked(question, answer, some, opinion.second)
+    answer, beyond = looked(question.closer, answer, some, opinion.second)
     wrong = opinion.agrees & beyond
     accused = np.flatnonzero(wrong)
     step = np.fmin(answer.estimate.step[some], opinion.second.step)[accused]  # 0 for the complex step
     wrong[accused] = smooth(lines.take(accused), question.claimed[some][accused], opinion.second.value[accused], step)
+    if len(accused := np.flatnonzero(wrong)):
+        second = mapped(lambda row: row[accused], opinion.second)
+        answer, wrong[accused] = looked(question.closest, answer, some[accused], second)
     return replace(
         answer,
         wrong=changed(answer.wrong, some, wrong),
@@ -194,11 +198,11 @@ def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> A
         apart = np.abs(best.value - finer.value) > LIMIT * (best.bar + finer.bar)
         better = apart | (finer.bar < best.bar)
         best = mapped(lambda old, new, better=better: np.asarray(np.where(better, new, old)), best, finer)
-    return looked(question, answer, some, best)[0]
+    return looked(question.closer, answer, some, best)[0]
 
 
 def looked(
-    question: Question, answer: Answer, some: NDArray[np.intp], again: Estimate
+    closer: Callable[[Vector], Question], answer: Answer, some: NDArray[np.intp], again: Estimate
 ) -> tuple[Answer, NDArray[np.bool_]]:
     """Hold some lines against an estimate from a closer look.
 
@@ -206,7 +210,7 @@ def looked(
     it could not have met the first estimate as well. Both those that meet it and those that only rounding excuses get
     its numbers. Return the answer, and which of them nothing excuses.
     """
-    near = question.closer(changed(answer.estimate.value, some, again.value)).take(some)
+    near = closer(changed(answer.estimate.value, some, again.value)).take(some)
     total = again.bar + near.allowed
     with np.errstate(all="ignore"):
         error = np.abs(near.claimed - again.value)
@@ -224,7 +228,7 @@ def looked(
         ratio=changed(answer.ratio, some[told], ratio[told]),
         wrong=changed(answer.wrong, some, np.zeros(len(some), bool)),
         undecided=changed(answer.undecided, some, ~meets),
-        excused=changed(answer.excused, some, np.where(excused, near.excused, 0.0)),
+        excused=changed(answer.excused, some, np.where(excused, near.excused, answer.excused[some])),
     )
     return answer, beyond
 

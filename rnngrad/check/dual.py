@@ -112,7 +112,13 @@ def told_apart(
 
 def claiming(question: Question, slopes: Vector) -> Question:
     """Return a question about other claims."""
-    return replace(question, claimed=slopes, closer=lambda values: claiming(question.closer(values), slopes))
+    closer, closest = question.closer, question.closest
+    return replace(
+        question,
+        claimed=slopes,
+        closer=lambda values: claiming(closer(values), slopes),
+        closest=lambda values: claiming(closest(values), slopes),
+    )
 
 
 def result_of(verdict: Verdict, answer: Answer, line: int, kind: str = "", message: str = "") -> GradientResult:

@@ -15,7 +15,7 @@ from rnngrad.check.compare import LIMIT
 from rnngrad.check.contract import FLOATING, Arrays, at, call, checked_gradient, checked_outputs
 from rnngrad.check.point import Point
 from rnngrad.check.question import OWN_NOISE, OWN_ROUNDING
-from rnngrad.check.stochastic import Dress, changed, dressed, undressed
+from rnngrad.check.stochastic import RUNS, Dress, changed, dressed, roundings, undressed
 from rnngrad.errors import InvalidPair
 from rnngrad.numdiff.scale import norm, root_mean_square
 from rnngrad.numdiff.tableau import EPS
@@ -29,8 +29,7 @@ __tracebackhide__ = True
 
 TRIES = 3  # how often the inputs are rounded anew to see what their rounding does to the gradient
 NARROW_RUNS = 1 + TRIES  # forward passes
-RANDOM = 16  # tries with random rounding: all of them miss what a single operation loses once in 2^16 times
-RANDOM_RUNS = 1 + RANDOM  # forward passes where a gradient is about to be accused
+RANDOM_RUNS = 1 + RUNS  # forward passes where a gradient is about to be accused
 SAME = 1e-3  # of the largest entry: a narrow run is the same with other arrays, but for the order of sums
 
 
@@ -109,13 +108,13 @@ def rounded_at_random(
     Nothing is told of a pair that does not take such arrays, or says something else with them.
     """
     lost = {name: np.zeros(claim.shape) for name, claim in claims.items()}
-    for seed in (None, *range(RANDOM)):
+    for turn, dress in enumerate([dressed(None), *roundings()]):
         try:
-            _, raw = run(pair, inputs, upstream, "arrays that round at random", dressed(seed))
+            _, raw = run(pair, inputs, upstream, "arrays that round at random", dress)
         except InvalidPair:
             raw = {}
         moved = {name: moved_by(claim, raw.get(name)) for name, claim in claims.items()}
-        if seed is None and any((moved[name] > SAME * np.abs(claim).max()).any() for name, claim in claims.items()):
+        if turn == 0 and any((moved[name] > SAME * np.abs(claim).max()).any() for name, claim in claims.items()):
             return lost
         lost = {name: np.fmax(lost[name], np.where(np.isfinite(moved[name]), moved[name], 0.0)) for name in lost}
     return lost

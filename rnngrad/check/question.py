@@ -70,6 +70,7 @@ class Asked:
             floor=self.floor,
             visible=VISIBLE,
             closer=lambda values: self.closer_question(values, self.point.closer),
+            closest=lambda values: self.closer_question(values, self.point.closest),
         )
 
     def closer_question(self, values: Vector, closer: Closer) -> Question:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dress", "changed", "dressed", "undressed"]
+__all__ = ["RUNS", "Dress", "changed", "dressed", "roundings", "undressed"]
 
 Dress = Callable[[NDArray[Any]], NDArray[Any]]
 Array = NDArray[Any]
@@ -29,6 +29,7 @@ WIDER = {
 }
 WHOLE = (np.dot, np.inner, np.vdot, np.einsum, np.interp, np.convolve, np.correlate, np.cumsum, np.cumprod)
 PLAIN = ("numpy.linalg", "numpy.fft")  # work on plain arrays inside
+RUNS = 8  # that tell what rounding does: one of all the other sides, which no single operation escapes, and random ones
 SHORT = 2.0**12  # a number of so few bits may bound what a function returns, which then goes no further
 
 
@@ -37,9 +38,18 @@ def undressed(array: Array) -> Array:
     return array
 
 
-def dressed(seed: int | None) -> Dress:
-    """Return what turns floating-point arrays into such that round at random; without a seed they round as ever."""
-    kind = type("Stochastic", (Stochastic,), {"coins": None if seed is None else np.random.default_rng(seed)})
+def roundings() -> list[Dress]:
+    """Return ways to round, each for a run of its own: all to the other side, and RUNS - 1 at random."""
+    return [dressed(0, share=1.0), *(dressed(seed) for seed in range(1, RUNS))]
+
+
+def dressed(seed: int | None, *, share: float = 0.5) -> Dress:
+    """Return what turns floating-point arrays into such that round a share of all results to the other side.
+
+    Without a seed they round as ever.
+    """
+    coins = None if seed is None else np.random.default_rng(seed)
+    kind = type("Stochastic", (Stochastic,), {"coins": coins, "share": share})
     return lambda array: array.view(kind) if array.dtype.kind in "fc" else array
 
 
@@ -47,6 +57,7 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
     """An array whose operations round at random, by the ``coins`` of its class; as ever where there are none."""
 
     coins: np.random.Generator | None
+    share: float
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Call a ufunc, or a method of one, in ordinary arithmetic, and round what it returns."""
@@ -112,7 +123,7 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
             return out.view(type(self))
         with np.errstate(all="ignore"):
             other = across(result, np.asarray(exact)) if exact is not None else beside(self.coins, result)
-        here = (self.coins.random(result.shape) < 0.5) | ~np.isfinite(other) | ~np.isfinite(result)
+        here = (self.coins.random(result.shape) >= self.share) | ~np.isfinite(other) | ~np.isfinite(result)
         return np.where(here, result, other).astype(result.dtype).view(type(self))
 
     def __getitem__(self, key: Any) -> Any:
