@@ -14,6 +14,14 @@ def half(x):
     return np.tanh(np.real(x).astype(np.float16)).astype(np.float64)
 
 
+def double(x):
+    return np.real(x).astype(np.float64)
+
+
+def logit(p):
+    return np.log(p) - np.log1p(-p)
+
+
 def logdet_forward(a):
     return np.linalg.slogdet(np.eye(3) + a @ a.T)[1], a
 
@@ -28,10 +36,13 @@ STAIRS = {
     "arcsin of tanh": (lambda x: np.arcsin(np.tanh(np.real(x))), lambda x: 1 / np.cosh(x), 17 + np.abs(X)),
     "arccos of cos": (lambda x: np.arccos(np.cos(np.real(x))), np.sign, 1e-12 * X),
     "an offset": (lambda x: (1e8 + np.real(x)) - 1e8, np.ones_like, np.zeros(4)),
+    "up to an edge": (lambda x: logit(1 / (1 + np.exp(-double(x)))), np.ones_like, 32 + np.abs(X)),
+    "between two edges": (lambda x: np.arctanh(np.tanh(double(x))), np.ones_like, 16 + np.abs(X)),
     "a logarithm": (lambda x: np.log(1 + np.real(x) ** 2), lambda x: 2 * x / (1 + x**2), 1e-6 * X),
 }
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize("effort", ["auto", "entries"])
 @pytest.mark.parametrize(("f", "df", "x"), STAIRS.values(), ids=STAIRS)
 def test_a_right_gradient_is_not_accused_where_forward_moves_in_stairs(f, df, x, effort):

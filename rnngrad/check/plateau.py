@@ -16,7 +16,12 @@ __all__ = ["hidden_slope"]
 
 COARSE = 4.0  # from one step to the next on the way up
 FINE = 1.25  # between the last flat step and the first one that is not: a kink then leaves a fifth of its slope at most
-FAR = (4.0, 2.0**20, 2.0**40)  # times the scale of the line: an output that is flat there too does not depend on it
+FAR = (
+    2.0**-5,
+    4.0,
+    2.0**20,
+    2.0**40,
+)  # times the scale of the line: an output that is flat, or not finite, there too does not depend on it
 
 
 def hidden_slope(lines: Lines, line: int, step: float, enough: float) -> float:
@@ -51,7 +56,7 @@ def first_stairs(lines: Lines, line: int, last: float, step: float, risen: NDArr
 
 
 def stairs(lines: Lines, line: int, step: float) -> NDArray[np.float64]:
-    """Return by how much each output changes within a step to either side; 0 where it is not finite."""
+    """Return by how much each output changes within a step to one side or the other, not finite ones left out."""
     with np.errstate(all="ignore"):
         sides = [np.abs(lines.f(lines.move(line, t)[0]) - lines.f0).astype(np.float64) for t in (step, -step)]
-        return np.nan_to_num(np.maximum(*sides), nan=0.0, posinf=0.0)
+        return np.maximum(*(np.nan_to_num(side, nan=0.0, posinf=0.0) for side in sides))
