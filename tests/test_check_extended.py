@@ -54,6 +54,30 @@ def test_beyond_what_it_loses_to_rounding_a_wrong_gradient_fails():
     assert rg.check(pair, {"x": np.linspace(0.3, 0.7, 3)}).verdict is FAIL
 
 
+def log_softmax(x):
+    largest = x.max()
+    return x - largest - np.log(np.exp(x - largest).sum())
+
+
+def entropy_backward(factor):
+    def backward(dout, x):
+        logs = log_softmax(x)
+        return -factor * dout * np.exp(logs) * (logs - np.exp(logs) @ logs)
+
+    return backward
+
+
+@pytest.mark.parametrize("gap", [30.0, 40.0, 60.0, 100.0, 300.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_term_that_forward_loses_in_any_precision_accuses_nobody(gap, seed):
+    """The largest logarithm comes out as 0, and the share of the slope that it has is missing in all numbers."""
+    x = np.random.default_rng(seed).uniform(-1, 1, 4) - gap * (np.arange(4) > 0)
+    pair = rg.pair(lambda x: (-np.exp(log_softmax(x)) @ log_softmax(x), x), entropy_backward(1.0), inputs={"x": "n"})
+    assert rg.check(pair, {"x": x}).verdict is not FAIL
+    wrong = rg.pair(pair.forward.function, entropy_backward(1 + 1e-7), inputs={"x": "n"})
+    assert rg.check(wrong, {"x": x + gap * (np.arange(4) > 0)}).verdict is FAIL
+
+
 def only_in_double(x):
     """Return x; raise where it is of another precision, as math and most of scipy.special do."""
     if x.dtype != np.float64:

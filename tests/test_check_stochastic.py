@@ -93,6 +93,35 @@ def test_a_difference_that_cancels_shows_what_it_lost():
     assert (spread < 1e-9).all()
 
 
+ABSORBED = {  # what is lost here has more digits than any dtype
+    "sum of two": lambda x: x + 1e-30,
+    "difference": lambda x: np.subtract(1e-30, x),
+    "in place": lambda x: x.__iadd__(1e-30),
+    "sum": lambda x: np.stack([x, 1e-30 * x]).sum(axis=0),
+    "running sum": lambda x: np.add.accumulate(np.stack([x, 1e-30 * x]), axis=0)[1],
+    "exponential": lambda x: np.exp(1e-30 * x),
+    "cosine": lambda x: np.cos(1e-30 * x),
+    "logaddexp": lambda x: np.logaddexp(x, -200.0),
+    "hyperbolic": lambda x: np.tanh(x * 1e3),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", ABSORBED)
+def test_what_is_lost_altogether_is_no_exact_result(f, dtype):
+    x = np.abs(X.astype(dtype)) + 1
+    plain, found = ABSORBED[f](x.copy()), runs(ABSORBED[f], x)
+    spread = np.abs(np.array(found) - plain).max(axis=0)
+    assert (spread > 0).all()
+    assert (spread <= np.spacing(np.abs(plain))).all()
+
+
+@pytest.mark.parametrize("f", [lambda x: x + 0.0, lambda x: np.exp(0 * x), lambda x: np.log(x / x), np.sum])
+def test_where_nothing_is_lost_the_result_stays(f):
+    x = np.array([0.5, 1.0, 0.0, 3.0])[[0, 1, 3]]
+    assert {tuple(np.ravel(one)) for one in runs(f, x)} == {tuple(np.ravel(f(x)))}
+
+
 def test_where_no_wider_dtype_takes_part_an_ulp_stands_for_it_within_the_range_of_the_function(monkeypatch):
     monkeypatch.setattr(stochastic, "WIDER", {})
     large = np.array(runs(np.tanh, np.full(8, 40.0)))

@@ -40,7 +40,8 @@ class Closer:
     ``f`` is forward in extended precision, ``theta`` and ``f0`` the point and its value in it, ``sigma`` the noise of
     <v, f>, ``eps`` the precision; all as they were where forward does not run so. ``lost`` and ``stirred`` hold changes
     of the whole gradient: what backward loses to rounding, told by another precision, and what it loses when inputs and
-    cotangents are off by a rounding error.
+    cotangents are off by a rounding error. ``unseen`` is the noise of <v, f> that random rounding shows, 0 before that
+    is asked.
     """
 
     f: Callable[[Any], NDArray[Any]]
@@ -50,6 +51,7 @@ class Closer:
     eps: float
     lost: list[Vector]
     stirred: list[Vector]
+    unseen: float = 0.0
 
 
 def closer_look(forward: FlatForward, theta: Vector, v: Vector, f0: Vector, scale: Lengths, sigma: float) -> Closer:
@@ -95,21 +97,22 @@ def losses(forward: FlatForward, theta: Vector, v: Vector) -> tuple[list[Vector]
 
 
 def closest_look(closer: Closer, forward: FlatForward, theta: Vector, v: Vector) -> Closer:
-    """Add to a closer look what backward loses where every operation rounds at random.
+    """Add to a closer look what forward and backward lose where every operation rounds at random.
 
-    Where the true gradient hardly depends on the last bits of the inputs, nor runs in another precision, only this
-    shows that backward is all cancellation: digamma(x) - digamma(x + 1e-9). Nothing is added for a pair that does not
-    take such arrays, or says something else with them.
+    Where a gradient hardly depends on the last bits of the inputs, nor runs in another precision, only this shows that
+    it is all cancellation: digamma(x) - digamma(x + 1e-9). So it is with outputs: with x much larger than y,
+    x - log(exp(x) + exp(y)) is 0 all around, in any precision. Nothing is added for a pair that does not take such
+    arrays, or says something else with them.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        first = gradient_at(forward, theta, v)
+        f0, first = pass_at(forward, theta, v)
         if first is None or not same(first, gradient_at(forward, theta, v, dressed(None))):
             return closer
-        rounded = [gradient_at(forward, theta, v, dress) for dress in roundings()]
-    return replace(
-        closer, stirred=closer.stirred + [difference(first, other) for other in rounded if other is not None]
-    )
+        rounded = [pass_at(forward, theta, v, dress) for dress in roundings()]
+        unseen = max(norm(v * difference(f0, f)) for f, _ in rounded)
+    moved = [difference(first, other) for _, other in rounded if other is not None]
+    return replace(closer, stirred=closer.stirred + moved, unseen=unseen)
 
 
 def same(first: NDArray[Any], again: NDArray[Any] | None) -> bool:
@@ -129,16 +132,25 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> Vector:
 
 
 def gradient_at(forward: FlatForward, theta: NDArray[Any], v: Vector, dress: Dress = undressed) -> NDArray[Any] | None:
-    """Return the gradient that backward claims at a point, joined like theta and in its precision; None if it fails.
+    """Return the gradient that backward claims at a point, as `pass_at` does."""
+    return pass_at(forward, theta, v, dress)[1]
 
-    What is not returned, or has another shape than its input, is 0.
+
+def pass_at(
+    forward: FlatForward, theta: NDArray[Any], v: Vector, dress: Dress = undressed
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return the outputs at a point, and the gradient claimed there, joined like theta and in its precision.
+
+    Where either fails the outputs are nan and the gradient is None. What is not returned of it, or has another shape
+    than its input, is 0.
     """
     if forward.left < 1:
         raise Exhausted
     forward.evaluations += 1
     try:
         arrays = {name: dress(array.copy()) for name, array in forward.arrays(theta).items()}
-        _, cache = forward.pair.forward(arrays)
+        outputs, cache = forward.pair.forward(arrays)
+        f = np.concatenate([components(np.asarray(outputs[name])) for name in forward.outputs])
         cotangents = [dress(part) for part in unpack(v.astype(theta.dtype), list(forward.outputs.values()))]
         cache = cache if dress is undressed else changed(cache, dress)
         raw = forward.pair.backward(dict(zip(forward.outputs, cotangents, strict=True)), cache)
@@ -147,8 +159,8 @@ def gradient_at(forward: FlatForward, theta: NDArray[Any], v: Vector, dress: Dre
             like = arrays[name]
             claim = np.asarray(raw[name]) if name in raw else np.zeros_like(like)
             parts.append(components((claim if claim.shape == like.shape else 0 * like).astype(like.dtype)))
-        return np.concatenate(parts)
+        return f, np.concatenate(parts)
     except MemoryError:
         raise
     except Exception:
-        return None
+        return np.full(forward.size, np.nan), None

@@ -83,7 +83,7 @@ class Asked:
             np.max([np.zeros(len(values)), *(np.abs(self.along(change)) for change in changes)], axis=0)
             for changes in (closer.lost, closer.stirred)
         )
-        might = self.own(values, self.point.sigma, EPS)
+        might = self.own(values, max(self.point.sigma, closer.unseen), EPS)
         seen = self.own(values, closer.sigma, closer.eps) + np.fmin(lost, might + stirred)
         return replace(
             self.question(values),

@@ -2,7 +2,8 @@
 
 An array of this kind rounds at random: of the two floating-point numbers beside the exact result of an operation
 either may come out (Vignes, "A stochastic arithmetic for reliable scientific computation", Math. Comput. Simul. 35,
-1993). A result that is exact stays, so that a tie stays a tie. What is exact is told by the next wider dtype. Where a
+1993). A result that is exact stays, so that a tie stays a tie. What is exact is told by the next wider dtype, and where
+that loses something too, as of 1 + 1e-30, by what goes in. Where a
 function takes no wider one, as most of scipy.special, its result moves by an ulp; and where it is a routine of linear
 algebra its inputs do, whose result is exact for inputs off by so much. What a function does with Python's numbers, or
 with arrays that it makes of these, rounds as ever, and less is seen.
@@ -28,6 +29,22 @@ WIDER = {
     if np.finfo(wide).eps < np.finfo(narrow).eps
 }
 WHOLE = (np.dot, np.inner, np.vdot, np.einsum, np.interp, np.convolve, np.correlate, np.cumsum, np.cumprod)
+SMOOTH = (  # whose results are never exact but at 0, 1 and infinity
+    np.exp,
+    np.exp2,
+    np.expm1,
+    np.log,
+    np.log1p,
+    np.tanh,
+    np.sinh,
+    np.cosh,
+    np.sin,
+    np.cos,
+    np.arctan,
+    np.arcsinh,
+    np.hypot,
+    np.logaddexp,
+)
 PLAIN = ("numpy.linalg", "numpy.fft")  # work on plain arrays inside
 RUNS = 8  # that tell what rounding does: one of all the other sides, which no single operation escapes, and random ones
 SHORT = 2.0**12  # a number of so few bits may bound what a function returns, which then goes no further
@@ -69,7 +86,8 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
         if method == "at" or options.get("where", True) is not True:
             return found
         options.pop("dtype", None)
-        rounded = self.anew(found, lambda change: call(*changed(inputs, change), **changed(options, change)))
+        again = lambda change: call(*changed(inputs, change), **changed(options, change))  # noqa: E731
+        rounded = self.anew(found, again, absorbed=absorbed(ufunc, method, inputs, found, options))
         for target, result in zip(out, rounded if isinstance(rounded, tuple) else (rounded,), strict=bool(out)):
             np.asarray(target)[...] = result
         return rounded if not out else out if isinstance(rounded, tuple) else out[0]
@@ -84,13 +102,16 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
         again = lambda change: function(*changed(args, change), **changed(options, change))  # noqa: E731
         return self.anew(found, again, stir=True)
 
-    def anew(self, found: Any, again: Again, *, stir: bool = False) -> Any:
-        """Return what a call has ``found``, rounded at random; where nothing wider tells, its inputs may be stirred."""
+    def anew(self, found: Any, again: Again, *, stir: bool = False, absorbed: Any = False) -> Any:
+        """Return what a call has ``found``, rounded at random.
+
+        Where nothing wider tells, its inputs may be stirred; what was ``absorbed`` is not exact whatever that tells.
+        """
         exact = self.wider(found, again) if self.coins else None
         if exact is None and stir and self.coins:
             found = again(partial(stirred, self.coins))
         wide = [None] * len(parts_of(found)) if exact is None else parts_of(exact)
-        rounded = [self.rounded(*pair) for pair in zip(parts_of(found), wide, strict=True)]
+        rounded = [self.rounded(*pair, absorbed) for pair in zip(parts_of(found), wide, strict=True)]
         if not isinstance(found, tuple):
             return rounded[0]
         return type(found)(*rounded) if hasattr(found, "_fields") else tuple(rounded)
@@ -109,7 +130,7 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
                 return None
         return exact if all(part.real.dtype == wide for part in parts_of(exact) if is_floating(part)) else None
 
-    def rounded(self, result: Any, exact: Any) -> Any:
+    def rounded(self, result: Any, exact: Any, absorbed: Any) -> Any:
         """Return one result, rounded to one side of what is exact or the other, as an array of this kind."""
         if not is_floating(result):
             return result
@@ -118,11 +139,13 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
             return result.view(type(self))
         if result.dtype.kind == "c":
             out = np.empty_like(result)
-            out.real = self.rounded(result.real, None if exact is None else exact.real)
-            out.imag = self.rounded(result.imag, None if exact is None else exact.imag)
+            out.real = self.rounded(result.real, None if exact is None else exact.real, False)
+            out.imag = self.rounded(result.imag, None if exact is None else exact.imag, False)
             return out.view(type(self))
         with np.errstate(all="ignore"):
-            other = across(result, np.asarray(exact)) if exact is not None else beside(self.coins, result)
+            other = beside(self.coins, result)
+            if exact is not None:
+                other = np.where((exact == result) & absorbed, other, across(result, np.asarray(exact)))
         here = (self.coins.random(result.shape) >= self.share) | ~np.isfinite(other) | ~np.isfinite(result)
         return np.where(here, result, other).astype(result.dtype).view(type(self))
 
@@ -146,6 +169,26 @@ def across(result: Array, exact: Array) -> Array:
     mirrored = (2 * exact - result).astype(result.dtype)
     further = np.where(np.abs(mirrored - result) > np.abs(beside - result), mirrored, beside)
     return np.where(exact == result, result, further)
+
+
+def absorbed(ufunc: Any, method: str, inputs: Any, found: Any, options: Any) -> Any:
+    """Tell where a result is not exact though no dtype has the digits to show it."""
+    if not is_floating(found) or found.dtype.kind == "c":
+        return False
+    with np.errstate(all="ignore"):
+        if method == "__call__" and ufunc in (np.add, np.subtract):
+            left, right = inputs[0], inputs[1] if ufunc is np.add else -inputs[1]
+            share = found - left  # of the right one in the sum; what is left over of both is its error (Knuth's TwoSum)
+            return (left - (found - share)) + (right - share) != 0
+        if method in ("reduce", "accumulate", "reduceat") and ufunc is np.add:
+            size, rest = np.abs(inputs[0]), inputs[1:]
+            options = {key: value for key, value in options.items() if key in ("axis", "keepdims")}
+            largest = getattr(np.maximum, method)(size, *rest, **options)
+            smallest = getattr(np.minimum, method)(np.where(size > 0, size, np.inf), *rest, **options)
+            return smallest < np.finfo(WIDER.get(found.dtype, found.dtype)).eps * largest
+        if method == "__call__" and ufunc in SMOOTH:
+            return np.all([np.isfinite(x) & (x != 0) & (x != 1) for x in np.broadcast_arrays(*inputs)], axis=0)
+    return False
 
 
 def beside(coins: np.random.Generator, result: Array) -> Array:
