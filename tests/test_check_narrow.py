@@ -150,6 +150,13 @@ def test_what_rounding_on_the_way_does_in_a_narrow_dtype_accuses_nobody(name, se
     assert rg.check(pair, {"x": draw(seed)}).verdict is not rg.Verdict.FAIL
 
 
+def test_a_gradient_too_small_for_a_narrow_dtype_may_be_zero_in_it():
+    pair = rg.pair(lambda x: (np.exp(-x), np.exp(-x)), lambda dout, y: -dout * y, inputs={"x": "n"})
+    assert rg.check(pair, {"x": np.array([110.0, 115.0, 120.0], np.float32)}).verdict is rg.Verdict.PASS
+    gone = rg.pair(lambda x: (np.exp(-x), x), lambda dout, x: -dout * np.exp(-np.float32(8) * x), inputs={"x": "n"})
+    assert rg.check(gone, {"x": np.array([10.0, 11.0], np.float32)}).verdict is rg.Verdict.FAIL
+
+
 def one_off(x, share=0.01):
     if x.dtype == np.float32:
         x = x.copy()
@@ -190,3 +197,35 @@ def test_where_the_budget_ends_before_rounding_on_the_way_is_asked_nobody_is_acc
     assert failing(found[40])["x"].kind == "budget"
     assert found[60].verdict is rg.Verdict.FAIL
     assert all(report.evaluations <= budget for budget, report in found.items())
+
+
+T = np.array([-0.5, 0.5])
+
+
+def correlation(x):
+    centred = (x - x.mean()).astype(np.float64)  # all that comes after it is exact, as it were
+    return (centred @ T) / np.sqrt((centred @ centred) * (T @ T) + 1e-12), (x, centred)
+
+
+def correlation_backward(dout, cache):
+    x, centred = cache
+    square = (centred @ centred) * (T @ T) + 1e-12
+    slope = T / np.sqrt(square) - (centred @ T) * (T @ T) * centred / square**1.5
+    return (dout * (slope - slope.mean())).astype(x.dtype)
+
+
+def test_a_tie_that_is_the_same_whichever_way_it_rounds_accuses_nobody():
+    """The mean of two numbers is off by half an ulp either way, to which the correlation is an even function."""
+    pair = rg.pair(correlation, correlation_backward, inputs={"x": "2"})
+    for seed in range(150):
+        x = np.float32(7 + 1e-3 * np.random.default_rng(seed).standard_normal(2))
+        assert rg.check(pair, {"x": x}).verdict is not rg.Verdict.FAIL
+
+
+def test_an_entry_of_which_rounding_leaves_no_digit_accuses_nobody():
+    pair = rg.pair(
+        lambda x: ((x + 1e6) - 1e6, x), lambda dout, x: dout * np.exp((x + 1e9) - 1e9 - x), inputs={"x": "n"}
+    )
+    for seed in range(10):
+        x = np.float32(np.random.default_rng(seed).uniform(1, 2, 3))
+        assert rg.check(pair, {"x": x}).verdict is not rg.Verdict.FAIL

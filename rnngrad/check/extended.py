@@ -22,7 +22,7 @@ from rnngrad.errors import Exhausted
 from rnngrad.numdiff.noise import measure_noise
 from rnngrad.numdiff.scale import Lengths, norm
 from rnngrad.numdiff.tableau import EPS
-from rnngrad.tree import Vector, components, unpack
+from rnngrad.tree import Vector, components, pack, unpack
 
 __all__ = ["Closer", "closer_look", "closest_look"]
 
@@ -30,6 +30,7 @@ EXTENDED = np.longdouble
 FINER = float(np.finfo(EXTENDED).eps) / EPS  # 2^-11 on x86, 1 where long double is double
 COARSER = float(np.finfo(np.float32).eps) / EPS
 TRIES = 3  # how often the inputs are rounded anew; the largest of three changes is rarely less than half of the typical
+FEW = 3  # runs that tell what forward loses in any precision: an order of magnitude
 SAME = 1e3  # eps of the largest entry by which a gradient may change from call to call: memory layout changes sums
 
 
@@ -106,12 +107,13 @@ def closest_look(closer: Closer, forward: FlatForward, theta: Vector, v: Vector)
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        f0, first = pass_at(forward, theta, v)
+        first = gradient_at(forward, theta, v)
         if first is None or not same(first, gradient_at(forward, theta, v, dressed(None))):
             return closer
-        rounded = [pass_at(forward, theta, v, dress) for dress in roundings()]
-        unseen = max(norm(v * difference(f0, f)) for f, _ in rounded)
-    moved = [difference(first, other) for _, other in rounded if other is not None]
+        rounded = [gradient_at(forward, theta, v, dress) for dress in roundings()]
+        outputs = [outputs_at(forward, theta, dress) for dress in (undressed, *roundings(absorbed=True)[:FEW])]
+        unseen = max(norm(v * difference(outputs[0], f)) for f in outputs)
+    moved = [difference(first, other) for other in rounded if other is not None]
     return replace(closer, stirred=closer.stirred + moved, unseen=unseen)
 
 
@@ -132,25 +134,12 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> Vector:
 
 
 def gradient_at(forward: FlatForward, theta: NDArray[Any], v: Vector, dress: Dress = undressed) -> NDArray[Any] | None:
-    """Return the gradient that backward claims at a point, as `pass_at` does."""
-    return pass_at(forward, theta, v, dress)[1]
+    """Return the gradient that backward claims at a point, joined like theta and in its precision; None if it fails.
 
-
-def pass_at(
-    forward: FlatForward, theta: NDArray[Any], v: Vector, dress: Dress = undressed
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return the outputs at a point, and the gradient claimed there, joined like theta and in its precision.
-
-    Where either fails the outputs are nan and the gradient is None. What is not returned of it, or has another shape
-    than its input, is 0.
+    What is not returned, or has another shape than its input, is 0.
     """
-    if forward.left < 1:
-        raise Exhausted
-    forward.evaluations += 1
     try:
-        arrays = {name: dress(array.copy()) for name, array in forward.arrays(theta).items()}
-        outputs, cache = forward.pair.forward(arrays)
-        f = np.concatenate([components(np.asarray(outputs[name])) for name in forward.outputs])
+        arrays, _, cache = passed(forward, theta, dress)
         cotangents = [dress(part) for part in unpack(v.astype(theta.dtype), list(forward.outputs.values()))]
         cache = cache if dress is undressed else changed(cache, dress)
         raw = forward.pair.backward(dict(zip(forward.outputs, cotangents, strict=True)), cache)
@@ -159,8 +148,27 @@ def pass_at(
             like = arrays[name]
             claim = np.asarray(raw[name]) if name in raw else np.zeros_like(like)
             parts.append(components((claim if claim.shape == like.shape else 0 * like).astype(like.dtype)))
-        return f, np.concatenate(parts)
-    except MemoryError:
+        return np.concatenate(parts)
+    except (Exhausted, MemoryError):
         raise
     except Exception:
-        return np.full(forward.size, np.nan), None
+        return None
+
+
+def outputs_at(forward: FlatForward, theta: Vector, dress: Dress) -> Vector:
+    """Return the outputs at a point, nan where forward fails."""
+    try:
+        return pack([np.asarray(passed(forward, theta, dress)[1][name]) for name in forward.outputs])
+    except (Exhausted, MemoryError):
+        raise
+    except Exception:
+        return np.full(forward.size, np.nan)
+
+
+def passed(forward: FlatForward, theta: NDArray[Any], dress: Dress) -> tuple[dict[str, NDArray[Any]], Any, Any]:
+    """Return the arrays that a forward pass was given, its outputs and its cache."""
+    if forward.left < 1:
+        raise Exhausted
+    forward.evaluations += 1
+    arrays = {name: dress(array.copy()) for name, array in forward.arrays(theta).items()}
+    return arrays, *forward.pair.forward(dict(arrays))
