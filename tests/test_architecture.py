@@ -123,7 +123,7 @@ WITHIN = {
         "forward": set(),
         "plateau": set(),
         "witness": {"plateau"},
-        "compare": {"witness"},
+        "compare": {"plateau", "witness"},
         "stochastic": set(),
         "extended": {"forward", "stochastic"},
         "point": {"extended", "forward"},

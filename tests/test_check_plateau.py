@@ -73,3 +73,25 @@ DEAD = {
 @pytest.mark.parametrize(("f", "df", "x"), DEAD.values(), ids=DEAD)
 def test_a_wrong_gradient_of_a_unit_that_is_flat_is_seen(f, df, x, cast):
     assert rg.check(elementwise(lambda x: cast(f(x)), df), {"x": x}).verdict is FAIL
+
+
+def one_class(claim):
+    def forward(x):
+        e = np.exp(x - x.max(axis=0))
+        return -np.log(e[0] / e.sum(axis=0) + 1e-12), x
+
+    return rg.pair(forward, lambda dout, x: claim + 0 * x * dout, inputs={"x": "k N"}, name="one class")
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+def test_of_outputs_that_never_change_zero_is_the_gradient_however_small_they_are(scale, effort):
+    x = scale * np.random.default_rng(0).standard_normal((1, 3))
+    assert rg.check(one_class(0.0), {"x": x}, effort=effort).verdict is PASS
+    assert rg.check(one_class(1e-9 / scale), {"x": x}, effort=effort).verdict is FAIL
+
+
+@pytest.mark.parametrize("x", [1e-9, 1e-12, 3e-10])
+def test_of_outputs_that_change_far_off_zero_is_not_taken_for_the_gradient(x):
+    pair = elementwise(lambda x: np.log(1 + double(x) ** 2) + 1e-12, lambda x: 0 * x)
+    assert rg.check(pair, {"x": np.full(3, x)}).verdict is not PASS

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.plateau import independent
 from rnngrad.check.witness import smooth
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.confirm import confirm
@@ -190,6 +191,7 @@ def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> A
     """Estimate some undecided lines anew after a closer look, and return the answer as it then stands.
 
     The derivative is what the finest steps see: the narrowest bar counts, if the ladders that began below bear it out.
+    Where the outputs never change at all, 0 is right, however small they are.
     """
     lines = question.closer(answer.estimate.value).lines.take(some)
     best = climb_all(lines, target=CLOSER, first=STARTS[0])
@@ -198,7 +200,10 @@ def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> A
         apart = np.abs(best.value - finer.value) > LIMIT * (best.bar + finer.bar)
         better = apart | (finer.bar < best.bar)
         best = mapped(lambda old, new, better=better: np.asarray(np.where(better, new, old)), best, finer)
-    return looked(question.closer, answer, some, best)[0]
+    answer = looked(question.closer, answer, some, best)[0]
+    zero = answer.undecided[some] & (best.value == 0) & (answer.ratio[some] <= LIMIT)
+    right = [line for line in some[zero].tolist() if independent(question.lines, line)]
+    return replace(answer, undecided=changed(answer.undecided, np.array(right, np.intp), np.zeros(len(right), bool)))
 
 
 def looked(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnngrad.numdiff.sample import Lines
 
-__all__ = ["hidden_slope"]
+__all__ = ["hidden_slope", "independent"]
 
 COARSE = 4.0  # from one step to the next on the way up
 FINE = 1.25  # between the last flat step and the first one that is not: a kink then leaves a fifth of its slope at most
@@ -41,6 +41,13 @@ def hidden_slope(lines: Lines, line: int, step: float, enough: float) -> float:
             flat &= ~risen
         last = step
     return hidden
+
+
+def independent(lines: Lines, line: int) -> bool:
+    """Tell whether the outputs do not depend on a line: they are the very same however far one goes along it."""
+    steps = [sign * far * float(lines.scale[line]) for far in FAR for sign in (1, -1)]
+    with np.errstate(all="ignore"):
+        return all(np.array_equal(lines.f(lines.move(line, step)[0]), lines.f0) for step in steps)
 
 
 def first_stairs(lines: Lines, line: int, last: float, step: float, risen: NDArray[np.bool_]) -> float:
