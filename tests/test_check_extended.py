@@ -114,6 +114,30 @@ def test_random_rounding_excuses_nothing_in_code_that_does_something_else_with_i
     assert rg.check(pair, {"x": np.linspace(0.2, 1.2, 5)}).verdict is FAIL
 
 
+def test_where_random_rounding_breaks_forward_what_was_seen_before_counts():
+    seen = []
+
+    def forward(x):
+        seen.append(type(x) is not np.ndarray)
+        if seen[-1] and sum(seen) > 8:
+            raise FloatingPointError("enough")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda d, x: 1.001 * d * np.cos(x), inputs={"x": "n"}, name="sine")
+    assert rg.check(pair, {"x": np.linspace(0.2, 1.2, 5)}).verdict is FAIL
+    assert sum(seen) > 9
+
+
+def test_where_the_budget_ends_while_it_rounds_at_random_nobody_is_accused():
+    verdicts = []
+    for budget in range(130, 160):
+        report = rg.check(in_double_only(1.001), {"x": np.array([0.3])}, budget=budget)
+        assert report.evaluations <= budget
+        verdicts.append(report.verdict)
+    assert set(verdicts) == {OPEN, FAIL}
+    assert verdicts == sorted(verdicts, key=[OPEN, FAIL].index)
+
+
 def test_a_gradient_that_is_wrong_in_double_precision_only_does_not_pass():
     off = {np.dtype(np.float64): 1.01}
     pair = elementwise(np.sin, lambda x: np.cos(x) * off.get(x.dtype, 1.0))

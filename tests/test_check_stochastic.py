@@ -161,3 +161,8 @@ def test_whole_numbers_are_no_such_arrays():
     labels = np.arange(3)
     assert dressed(0)(labels) is labels
     assert undressed(labels) is labels
+
+
+def test_what_complex_numbers_lose_in_any_dtype_is_not_looked_at():
+    z = X[0] + 1j
+    assert {tuple(one) for one in runs(lambda z: z + 1e-30, z, absorbed=True)} == {tuple(z)}
