@@ -316,7 +316,7 @@ calls = []
 
 def stopped(x, w):
     calls.append(1)
-    if len(calls) == 138 + 48:
+    if len(calls) == 144 + 48:
         raise KeyboardInterrupt
     return forward(x, w)
 
