@@ -54,6 +54,90 @@ def test_beyond_what_it_loses_to_rounding_a_wrong_gradient_fails():
     assert rg.check(pair, {"x": np.linspace(0.3, 0.7, 3)}).verdict is FAIL
 
 
+def log_softmax(x):
+    largest = x.max()
+    return x - largest - np.log(np.exp(x - largest).sum())
+
+
+def entropy_backward(factor):
+    def backward(dout, x):
+        logs = log_softmax(x)
+        return -factor * dout * np.exp(logs) * (logs - np.exp(logs) @ logs)
+
+    return backward
+
+
+@pytest.mark.parametrize("gap", [30.0, 40.0, 60.0, 100.0, 300.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_term_that_forward_loses_in_any_precision_accuses_nobody(gap, seed):
+    """The largest logarithm comes out as 0, and the share of the slope that it has is missing in all numbers."""
+    x = np.random.default_rng(seed).uniform(-1, 1, 4) - gap * (np.arange(4) > 0)
+    pair = rg.pair(lambda x: (-np.exp(log_softmax(x)) @ log_softmax(x), x), entropy_backward(1.0), inputs={"x": "n"})
+    assert rg.check(pair, {"x": x}).verdict is not FAIL
+    wrong = rg.pair(pair.forward.function, entropy_backward(1 + 1e-7), inputs={"x": "n"})
+    assert rg.check(wrong, {"x": x + gap * (np.arange(4) > 0)}).verdict is FAIL
+
+
+def only_in_double(x):
+    """Return x; raise where it is of another precision, as math and most of scipy.special do."""
+    if x.dtype != np.float64:
+        raise TypeError(f"no loop for {x.dtype}")
+    return x
+
+
+def in_double_only(factor):
+    """Pair x² with a backward pass that loses ten digits, in double precision only, to numbers of no other one."""
+    return rg.pair(
+        lambda x: only_in_double(x) ** 2,
+        lambda d, x: factor * cancelling(d, only_in_double(x)),
+        inputs={"x": "n"},
+        name="square",
+    )
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+@pytest.mark.parametrize("entries", [1, 5, 50])
+def test_what_backward_loses_on_the_way_is_told_from_an_error_where_no_other_precision_runs(entries, effort):
+    given = {"x": np.linspace(0.31, 0.73, entries)}
+    right = rg.check(in_double_only(1.0), given, effort=effort)
+    assert right.verdict is not FAIL
+    assert {finding.kind for finding in right["x"].findings} <= {"rounding"}
+    assert rg.check(in_double_only(1 + 1e-7), given, effort=effort).verdict is FAIL
+
+
+def test_random_rounding_excuses_nothing_in_code_that_does_something_else_with_its_arrays():
+    def backward(d, x):
+        plain = type(x) is np.ndarray
+        return (1.01 if plain else 3.0) * d * np.cos(only_in_double(x))
+
+    pair = rg.pair(lambda x: np.sin(only_in_double(x)), backward, inputs={"x": "n"}, name="sine")
+    assert rg.check(pair, {"x": np.linspace(0.2, 1.2, 5)}).verdict is FAIL
+
+
+def test_where_random_rounding_breaks_forward_what_was_seen_before_counts():
+    seen = []
+
+    def forward(x):
+        seen.append(type(x) is not np.ndarray)
+        if seen[-1] and sum(seen) > 14:
+            raise FloatingPointError("enough")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda d, x: 1.001 * d * np.cos(x), inputs={"x": "n"}, name="sine")
+    assert rg.check(pair, {"x": np.linspace(0.2, 1.2, 5)}).verdict is FAIL
+    assert sum(seen) > 15
+
+
+def test_where_the_budget_ends_while_it_rounds_at_random_nobody_is_accused():
+    verdicts = []
+    for budget in range(130, 170):
+        report = rg.check(in_double_only(1.001), {"x": np.array([0.3])}, budget=budget)
+        assert report.evaluations <= budget
+        verdicts.append(report.verdict)
+    assert set(verdicts) == {OPEN, FAIL}
+    assert verdicts == sorted(verdicts, key=[OPEN, FAIL].index)
+
+
 def test_a_gradient_that_is_wrong_in_double_precision_only_does_not_pass():
     off = {np.dtype(np.float64): 1.01}
     pair = elementwise(np.sin, lambda x: np.cos(x) * off.get(x.dtype, 1.0))

@@ -107,3 +107,140 @@ def test_integer_inputs_stay_as_they_are_beside_narrow_ones():
     pair = rg.Pair(lambda i: ({"y": i["x"][i["labels"]]}, (i["x"], i["labels"])), backward)
     given = {"x": np.arange(4, dtype=np.float32), "labels": np.array([2, 0])}
     assert rg.check(pair, given).verdict is rg.Verdict.PASS
+
+
+def normed(x):
+    centred = x - x.mean(axis=0)
+    inverse = 1 / np.sqrt((centred**2).mean(axis=0) + 1e-5).astype(x.dtype)
+    return centred * inverse, (centred, inverse)
+
+
+def normed_backward(dout, cache):
+    centred, inverse = cache
+    y = centred * inverse
+    return (dout - dout.mean(axis=0) - y * (dout * y).mean(axis=0)) * inverse
+
+
+def variance(x):
+    return np.var(x + x.dtype.type(1e3)), np.array(x)  # as people copy, whatever kind of array it is
+
+
+def variance_backward(dout, x):
+    y = x + x.dtype.type(1e3)
+    return (dout * 2 * (y - y.mean()) / y.size).astype(x.dtype)
+
+
+LOSING = {  # pairs that lose most digits in single precision to numbers that do not depend on the last bits of x
+    "batch norm": (normed, normed_backward, "N D", 1000.0, 1.0),
+    "variance": (variance, variance_backward, "N", 1.0, 1e-3),
+}
+
+
+def losing(name, change=lambda x: x, **options):
+    forward, backward, shape, offset, scale = LOSING[name]
+    pair = rg.pair(forward, lambda dout, cache: change(backward(dout, cache)), inputs={"x": shape}, **options)
+    shapes = {"N D": (2, 4), "N": (5,)}[shape]
+    return pair, lambda seed: np.float32(scale * np.random.default_rng(seed).standard_normal(shapes) + offset)
+
+
+@pytest.mark.parametrize("name", LOSING)
+@pytest.mark.parametrize("seed", range(30))
+def test_what_rounding_on_the_way_does_in_a_narrow_dtype_accuses_nobody(name, seed):
+    pair, draw = losing(name)
+    assert rg.check(pair, {"x": draw(seed)}).verdict is not rg.Verdict.FAIL
+
+
+def test_a_gradient_too_small_for_a_narrow_dtype_may_be_zero_in_it():
+    pair = rg.pair(lambda x: (np.exp(-x), np.exp(-x)), lambda dout, y: -dout * y, inputs={"x": "n"})
+    assert rg.check(pair, {"x": np.array([110.0, 115.0, 120.0], np.float32)}).verdict is rg.Verdict.PASS
+    gone = rg.pair(lambda x: (np.exp(-x), x), lambda dout, x: -dout * np.exp(-np.float32(8) * x), inputs={"x": "n"})
+    assert rg.check(gone, {"x": np.array([10.0, 11.0], np.float32)}).verdict is rg.Verdict.FAIL
+
+
+def one_off(x, share=0.01):
+    if x.dtype == np.float32:
+        x = x.copy()
+        x.flat[1] += np.float32(share) * np.abs(x).max()
+    return x
+
+
+@pytest.mark.parametrize(("name", "share"), [("batch norm", 0.01), ("variance", 0.3)])
+def test_an_entry_that_is_off_by_more_than_rounding_on_the_way_fails(name, share):
+    pair, _ = losing(name, lambda x: one_off(x, share))
+    x = np.float32(np.random.default_rng(0).standard_normal((6, 3) if name == "batch norm" else 6))
+    assert failing(rg.check(pair, {"x": x}))["x"].kind == "precision"
+
+
+def choosy(x):
+    if type(x) is not np.ndarray:
+        raise TypeError("only plain arrays")
+    return normed(x)
+
+
+def two_minded(x):
+    out, (centred, inverse) = normed(x)
+    return out, (centred, inverse * (1 if type(x) is np.ndarray else 5))
+
+
+@pytest.mark.parametrize("forward", [choosy, two_minded])
+def test_what_does_not_take_other_arrays_or_does_something_else_with_them_is_not_excused(forward):
+    pair = rg.pair(forward, lambda dout, cache: one_off(normed_backward(dout, cache)), inputs={"x": "N D"})
+    x = np.float32(np.random.default_rng(0).standard_normal((6, 3)))
+    assert failing(rg.check(pair, {"x": x}))["x"].kind == "precision"
+
+
+def test_where_the_budget_ends_before_rounding_on_the_way_is_asked_nobody_is_accused():
+    pair, _ = losing("batch norm", one_off)
+    x = np.float32(np.random.default_rng(0).standard_normal((6, 3)))
+    found = {budget: rg.check(pair, {"x": x}, budget=budget) for budget in (38, 60)}
+    assert found[38].verdict is rg.Verdict.INCONCLUSIVE
+    assert failing(found[38])["x"].kind == "budget"
+    assert found[60].verdict is rg.Verdict.FAIL
+    assert all(report.evaluations <= budget for budget, report in found.items())
+
+
+T = np.array([-0.5, 0.5])
+
+
+def correlation(x):
+    centred = (x - x.mean()).astype(np.float64)  # all that comes after it is exact, as it were
+    return (centred @ T) / np.sqrt((centred @ centred) * (T @ T) + 1e-12), (x, centred)
+
+
+def correlation_backward(dout, cache):
+    x, centred = cache
+    square = (centred @ centred) * (T @ T) + 1e-12
+    slope = T / np.sqrt(square) - (centred @ T) * (T @ T) * centred / square**1.5
+    return (dout * (slope - slope.mean())).astype(x.dtype)
+
+
+def test_a_tie_that_is_the_same_whichever_way_it_rounds_accuses_nobody():
+    """The mean of two numbers is off by half an ulp either way, to which the correlation is an even function."""
+    pair = rg.pair(correlation, correlation_backward, inputs={"x": "2"})
+    for seed in range(150):
+        x = np.float32(7 + 1e-3 * np.random.default_rng(seed).standard_normal(2))
+        assert rg.check(pair, {"x": x}).verdict is not rg.Verdict.FAIL
+
+
+def test_an_entry_of_which_rounding_leaves_no_digit_accuses_nobody():
+    pair = rg.pair(
+        lambda x: ((x + 1e6) - 1e6, x), lambda dout, x: dout * np.exp((x + 1e9) - 1e9 - x), inputs={"x": "n"}
+    )
+    for seed in range(10):
+        x = np.float32(np.random.default_rng(seed).uniform(1, 2, 3))
+        assert rg.check(pair, {"x": x}).verdict is not rg.Verdict.FAIL
+
+
+def test_where_random_rounding_breaks_a_pair_the_other_runs_count():
+    seen = []
+
+    def forward(x):
+        seen.append(type(x) is not np.ndarray)
+        if seen[-1] and sum(seen) > 3:
+            raise FloatingPointError("enough")
+        return normed(x)
+
+    pair = rg.pair(forward, lambda dout, cache: one_off(normed_backward(dout, cache)), inputs={"x": "N D"})
+    x = np.float32(np.random.default_rng(0).standard_normal((6, 3)))
+    assert failing(rg.check(pair, {"x": x}))["x"].kind == "precision"
+    assert sum(seen) > 4

@@ -14,6 +14,14 @@ def half(x):
     return np.tanh(np.real(x).astype(np.float16)).astype(np.float64)
 
 
+def double(x):
+    return np.real(x).astype(np.float64)
+
+
+def logit(p):
+    return np.log(p) - np.log1p(-p)
+
+
 def logdet_forward(a):
     return np.linalg.slogdet(np.eye(3) + a @ a.T)[1], a
 
@@ -28,10 +36,13 @@ STAIRS = {
     "arcsin of tanh": (lambda x: np.arcsin(np.tanh(np.real(x))), lambda x: 1 / np.cosh(x), 17 + np.abs(X)),
     "arccos of cos": (lambda x: np.arccos(np.cos(np.real(x))), np.sign, 1e-12 * X),
     "an offset": (lambda x: (1e8 + np.real(x)) - 1e8, np.ones_like, np.zeros(4)),
+    "up to an edge": (lambda x: logit(1 / (1 + np.exp(-double(x)))), np.ones_like, 32 + np.abs(X)),
+    "between two edges": (lambda x: np.arctanh(np.tanh(double(x))), np.ones_like, 16 + np.abs(X)),
     "a logarithm": (lambda x: np.log(1 + np.real(x) ** 2), lambda x: 2 * x / (1 + x**2), 1e-6 * X),
 }
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize("effort", ["auto", "entries"])
 @pytest.mark.parametrize(("f", "df", "x"), STAIRS.values(), ids=STAIRS)
 def test_a_right_gradient_is_not_accused_where_forward_moves_in_stairs(f, df, x, effort):
@@ -62,3 +73,25 @@ DEAD = {
 @pytest.mark.parametrize(("f", "df", "x"), DEAD.values(), ids=DEAD)
 def test_a_wrong_gradient_of_a_unit_that_is_flat_is_seen(f, df, x, cast):
     assert rg.check(elementwise(lambda x: cast(f(x)), df), {"x": x}).verdict is FAIL
+
+
+def one_class(claim):
+    def forward(x):
+        e = np.exp(x - x.max(axis=0))
+        return -np.log(e[0] / e.sum(axis=0) + 1e-12), x
+
+    return rg.pair(forward, lambda dout, x: claim + 0 * x * dout, inputs={"x": "k N"}, name="one class")
+
+
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+def test_of_outputs_that_never_change_zero_is_the_gradient_however_small_they_are(scale, effort):
+    x = scale * np.random.default_rng(0).standard_normal((1, 3))
+    assert rg.check(one_class(0.0), {"x": x}, effort=effort).verdict is PASS
+    assert rg.check(one_class(1e-9 / scale), {"x": x}, effort=effort).verdict is FAIL
+
+
+@pytest.mark.parametrize("x", [1e-9, 1e-12, 3e-10])
+def test_of_outputs_that_change_far_off_zero_is_not_taken_for_the_gradient(x):
+    pair = elementwise(lambda x: np.log(1 + double(x) ** 2) + 1e-12, lambda x: 0 * x)
+    assert rg.check(pair, {"x": np.full(3, x)}).verdict is not PASS

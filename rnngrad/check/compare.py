@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.plateau import independent
 from rnngrad.check.witness import smooth
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.confirm import confirm
@@ -31,6 +32,8 @@ LIMIT = 5.0  # bars: of 168,320 confirmed estimates none was further off
 SHARP = 1e-9  # of the slope; a smaller jump of it is below what central differences promise anyway
 CLOSER = 1e-12  # the relative bar asked for in a closer look, as in `locate`
 STARTS = (2.0**-5, 2.0**-17, 2.0**-29)  # first steps in it, relative to the scale: what bends sharply is smooth below
+GROSS = 1e-2  # of the slope: to lose so much to rounding, and to hide it from a glance, takes several freaks at once
+PLAIN = 1e3  # times all that a glance excuses
 WIDE = 0.1  # a bar that hides a tenth of the gradient decides nothing
 
 
@@ -42,7 +45,7 @@ class Question:
     no proof that the claim is right; ``size`` is what a bar is held against, and
     ``floor`` the bar that rounding alone explains, below which no dependence can be seen at all; ``visible`` is the
     share of what is seen that it stands for. ``closer`` asks all of it once more after a closer look, given the
-    estimated slopes.
+    estimated slopes; ``closest`` after the last one before an accusation, ``glance`` after the first runs of that.
     """
 
     lines: Lines
@@ -53,6 +56,8 @@ class Question:
     floor: Vector
     visible: float
     closer: Callable[[Vector], "Question"]
+    closest: Callable[[Vector], "Question"]
+    glance: Callable[[Vector], "Question"]
 
     def take(self, some: NDArray[np.intp]) -> "Question":
         """Return some of the lines."""
@@ -170,11 +175,16 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
     """
     lines = question.closer(answer.estimate.value).lines.take(some)
     opinion = confirm(lines, mapped(lambda row: row[some], answer.estimate), question.claimed[some])
-    answer, beyond = looked(question, answer, some, opinion.second)
+    answer, beyond = looked(question.closer, answer, some, opinion.second)
     wrong = opinion.agrees & beyond
     accused = np.flatnonzero(wrong)
     step = np.fmin(answer.estimate.step[some], opinion.second.step)[accused]  # 0 for the complex step
     wrong[accused] = smooth(lines.take(accused), question.claimed[some][accused], opinion.second.value[accused], step)
+    if len(accused := np.flatnonzero(wrong)):
+        accused = accused[~obvious(question, answer, some[accused], opinion.second.value[accused])]
+    if len(accused):
+        second = mapped(lambda row: row[accused], opinion.second)
+        answer, wrong[accused] = looked(question.closest, answer, some[accused], second)
     return replace(
         answer,
         wrong=changed(answer.wrong, some, wrong),
@@ -182,10 +192,19 @@ def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -
     )
 
 
+def obvious(question: Question, answer: Answer, some: NDArray[np.intp], values: Vector) -> NDArray[np.bool_]:
+    """Tell which accused lines are so far off, from their claim to the given values, that a glance is enough."""
+    near = question.glance(changed(answer.estimate.value, some, values)).take(some)
+    error = np.abs(near.claimed - values)
+    excused = LIMIT * (answer.bar[some] + near.allowed + near.excused)
+    return np.asarray((error > GROSS * np.fmax(np.abs(values), near.size)) & (error > PLAIN * excused))
+
+
 def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> Answer:
     """Estimate some undecided lines anew after a closer look, and return the answer as it then stands.
 
     The derivative is what the finest steps see: the narrowest bar counts, if the ladders that began below bear it out.
+    Where the outputs never change at all, 0 is right, however small they are.
     """
     lines = question.closer(answer.estimate.value).lines.take(some)
     best = climb_all(lines, target=CLOSER, first=STARTS[0])
@@ -194,11 +213,14 @@ def closer_look(question: Question, answer: Answer, some: NDArray[np.intp]) -> A
         apart = np.abs(best.value - finer.value) > LIMIT * (best.bar + finer.bar)
         better = apart | (finer.bar < best.bar)
         best = mapped(lambda old, new, better=better: np.asarray(np.where(better, new, old)), best, finer)
-    return looked(question, answer, some, best)[0]
+    answer = looked(question.closer, answer, some, best)[0]
+    zero = answer.undecided[some] & (best.value == 0) & (answer.ratio[some] <= LIMIT)
+    right = [line for line in some[zero].tolist() if independent(question.lines, line)]
+    return replace(answer, undecided=changed(answer.undecided, np.array(right, np.intp), np.zeros(len(right), bool)))
 
 
 def looked(
-    question: Question, answer: Answer, some: NDArray[np.intp], again: Estimate
+    closer: Callable[[Vector], Question], answer: Answer, some: NDArray[np.intp], again: Estimate
 ) -> tuple[Answer, NDArray[np.bool_]]:
     """Hold some lines against an estimate from a closer look.
 
@@ -206,7 +228,7 @@ def looked(
     it could not have met the first estimate as well. Both those that meet it and those that only rounding excuses get
     its numbers. Return the answer, and which of them nothing excuses.
     """
-    near = question.closer(changed(answer.estimate.value, some, again.value)).take(some)
+    near = closer(changed(answer.estimate.value, some, again.value)).take(some)
     total = again.bar + near.allowed
     with np.errstate(all="ignore"):
         error = np.abs(near.claimed - again.value)
@@ -224,7 +246,7 @@ def looked(
         ratio=changed(answer.ratio, some[told], ratio[told]),
         wrong=changed(answer.wrong, some, np.zeros(len(some), bool)),
         undecided=changed(answer.undecided, some, ~meets),
-        excused=changed(answer.excused, some, np.where(excused, near.excused, 0.0)),
+        excused=changed(answer.excused, some, np.where(excused, near.excused, answer.excused[some])),
     )
     return answer, beyond
 

@@ -4,7 +4,7 @@ Both sides are exact but for rounding, so this sees an error that no difference 
 derivative along u tells which of the two is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,17 @@ def told_apart(
 
 def claiming(question: Question, slopes: Vector) -> Question:
     """Return a question about other claims."""
-    return replace(question, claimed=slopes, closer=lambda values: claiming(question.closer(values), slopes))
+
+    def about(ask: Callable[[Vector], Question]) -> Callable[[Vector], Question]:
+        return lambda values: claiming(ask(values), slopes)
+
+    return replace(
+        question,
+        claimed=slopes,
+        closer=about(question.closer),
+        closest=about(question.closest),
+        glance=about(question.glance),
+    )
 
 
 def result_of(verdict: Verdict, answer: Answer, line: int, kind: str = "", message: str = "") -> GradientResult:

@@ -207,7 +207,8 @@ def held_to_dtype(
     wide = {name: found.point.of(name, found.claims.joined) for name in sound}
     wrong = narrow_findings(pair, found.point, found.upstream, wide, dtypes)
     return [
-        GradientResult(g.name, Verdict.FAIL, g.shape, (wrong[g.name],)) if g.name in wrong else g for g in gradients
+        GradientResult(g.name, wrong[g.name].verdict, g.shape, (wrong[g.name],)) if g.name in wrong else g
+        for g in gradients
     ]
 
 

@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 
 from rnngrad.numdiff.sample import Lines
 
-__all__ = ["hidden_slope"]
+__all__ = ["hidden_slope", "independent"]
 
 COARSE = 4.0  # from one step to the next on the way up
 FINE = 1.25  # between the last flat step and the first one that is not: a kink then leaves a fifth of its slope at most
-FAR = (4.0, 2.0**20, 2.0**40)  # times the scale of the line: an output that is flat there too does not depend on it
+FAR = (
+    2.0**-5,
+    4.0,
+    2.0**20,
+    2.0**40,
+)  # times the scale of the line: an output that is flat, or not finite, there too does not depend on it
 
 
 def hidden_slope(lines: Lines, line: int, step: float, enough: float) -> float:
@@ -38,6 +43,13 @@ def hidden_slope(lines: Lines, line: int, step: float, enough: float) -> float:
     return hidden
 
 
+def independent(lines: Lines, line: int) -> bool:
+    """Tell whether the outputs do not depend on a line: they are the very same however far one goes along it."""
+    steps = [sign * far * float(lines.scale[line]) for far in FAR for sign in (1, -1)]
+    with np.errstate(all="ignore"):
+        return all(np.array_equal(lines.f(lines.move(line, step)[0]), lines.f0) for step in steps)
+
+
 def first_stairs(lines: Lines, line: int, last: float, step: float, risen: NDArray[np.bool_]) -> float:
     """Return the slope to the first stairs of some outputs, which are flat up to one step and risen at another."""
     hidden = 0.0
@@ -51,7 +63,7 @@ def first_stairs(lines: Lines, line: int, last: float, step: float, risen: NDArr
 
 
 def stairs(lines: Lines, line: int, step: float) -> NDArray[np.float64]:
-    """Return by how much each output changes within a step to either side; 0 where it is not finite."""
+    """Return by how much each output changes within a step to one side or the other, not finite ones left out."""
     with np.errstate(all="ignore"):
         sides = [np.abs(lines.f(lines.move(line, t)[0]) - lines.f0).astype(np.float64) for t in (step, -step)]
-        return np.nan_to_num(np.maximum(*sides), nan=0.0, posinf=0.0)
+        return np.maximum(*(np.nan_to_num(side, nan=0.0, posinf=0.0) for side in sides))

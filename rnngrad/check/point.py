@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.check.extended import Closer, closer_look
+from rnngrad.check.extended import FEW, Closer, closer_look, closest_look
 from rnngrad.check.forward import FlatForward
 from rnngrad.numdiff.directional import Direction, direction_lines
 from rnngrad.numdiff.noise import FLOOR, lost_in_single, measure_noise
@@ -54,6 +54,16 @@ class Point:
     def closer(self) -> Closer:
         """Return what a closer look at the point finds; it is taken where it is first asked for."""
         return closer_look(self.forward, self.theta, self.v, self.f0, self.scale, self.sigma)
+
+    @cached_property
+    def closest(self) -> Closer:
+        """Return what is found where every operation rounds at random as well: the last word before an accusation."""
+        return closest_look(self.closer, self.forward, self.theta, self.v)
+
+    @cached_property
+    def glance(self) -> Closer:
+        """Return what the first few such runs find."""
+        return closest_look(self.closer, self.forward, self.theta, self.v, runs=FEW)
 
     def lengths(self, part: slice) -> Lengths:
         """Return the length scales of a part of theta."""

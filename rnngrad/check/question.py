@@ -70,6 +70,8 @@ class Asked:
             floor=self.floor,
             visible=VISIBLE,
             closer=lambda values: self.closer_question(values, self.point.closer),
+            closest=lambda values: self.closer_question(values, self.point.closest),
+            glance=lambda values: self.closer_question(values, self.point.glance),
         )
 
     def closer_question(self, values: Vector, closer: Closer) -> Question:
@@ -82,7 +84,7 @@ class Asked:
             np.max([np.zeros(len(values)), *(np.abs(self.along(change)) for change in changes)], axis=0)
             for changes in (closer.lost, closer.stirred)
         )
-        might = self.own(values, self.point.sigma, EPS)
+        might = self.own(values, max(self.point.sigma, closer.unseen), EPS)
         seen = self.own(values, closer.sigma, closer.eps) + np.fmin(lost, might + stirred)
         return replace(
             self.question(values),
