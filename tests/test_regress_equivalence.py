@@ -399,3 +399,42 @@ def test_a_pair_that_takes_double_precision_only_or_changes_its_shape_around_is_
 
     assert equivalence(picky(1.0), picky(1.0), {"x": fixed}, contract=False).verdict is PASS
     assert equivalence(picky(1.0), picky(1.0 + 1e-9), {"x": fixed}, contract=False).verdict is FAIL
+
+
+def large(x, b):
+    return 1e6 * np.tanh(x) + b, x
+
+
+def large_backward(dout, x):
+    return {"dx": 1e6 * dout * (1 - np.tanh(x) ** 2), "db": dout.copy()}
+
+
+def large_moved(dout, x):
+    gradients = large_backward(dout, x)
+    gradients["db"][0] *= 1 + 1e-10
+    return gradients
+
+
+def large_plain(dout, x):
+    return large_moved(np.array(dout), np.array(x))
+
+
+LARGE = {
+    "random rounding shows that it does not round": (large_moved, rg.Verdict.FAIL),
+    "random rounding does not reach it": (large_plain, rg.Verdict.PASS),
+}
+
+
+@pytest.mark.parametrize(("moved", "verdict"), LARGE.values(), ids=LARGE)
+def test_a_small_change_is_found_where_only_other_numbers_round_that_much(moved, verdict):
+    shapes = {"x": "n", "b": "n"}
+    old = rg.pair(
+        large,
+        large_backward if moved is large_moved else lambda *a: large_backward(*map(np.array, a)),
+        inputs=shapes,
+        name="old",
+    )
+    new = rg.pair(large, moved, inputs=shapes, name="new")
+    found = rg.equivalence(old, new, rg.Case(n=3, seed=1))
+    assert found.verdict is verdict
+    assert [one.name for one in found.tensors if one.verdict is rg.Verdict.FAIL] == ["b"] * (verdict is rg.Verdict.FAIL)

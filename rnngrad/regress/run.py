@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rnngrad.check.contract import FLOATING, Arrays, described, number_array
 from rnngrad.check.prepare import checked_cotangents
+from rnngrad.check.stochastic import Dress, changed, is_dressed, undressed
 from rnngrad.errors import InvalidPair
 from rnngrad.pair import Pair
 
@@ -21,7 +22,8 @@ __tracebackhide__ = True
 class Run:
     """Outputs and gradients by name, as they came back; ``odd`` says in words what is no array of numbers.
 
-    ``layouts`` says how each tensor lay in memory, under the names that `tensors_of` gives it.
+    ``layouts`` says how each tensor lay in memory, under the names that `tensors_of` gives it; ``dressed`` names the
+    gradients that came back as the kind of array that was handed out, where that was a kind of its own.
     ``raised`` is the type and the words of an exception, and its role; None where there was none.
     """
 
@@ -30,6 +32,7 @@ class Run:
     odd: Mapping[str, str]
     raised: tuple[str, str] | None = None
     layouts: Mapping[str, str] = field(default_factory=dict)
+    dressed: frozenset[str] = frozenset()
 
 
 def forward_of(pair: Pair, inputs: Arrays) -> Run:
@@ -37,28 +40,30 @@ def forward_of(pair: Pair, inputs: Arrays) -> Run:
     return tried(pair, inputs, None)
 
 
-def run(pair: Pair, inputs: Arrays, upstream: Arrays) -> Run:
-    """Run forward and backward once, on copies."""
-    return tried(pair, inputs, upstream)
+def run(pair: Pair, inputs: Arrays, upstream: Arrays, dress: Dress = undressed) -> Run:
+    """Run forward and backward once, on copies; ``dress`` makes them, and the arrays of the cache, of another kind."""
+    return tried(pair, inputs, upstream, dress)
 
 
-def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None) -> Run:
+def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None, dress: Dress = undressed) -> Run:
     """Run a pair; an exception becomes words."""
     role, outputs = "forward", {}
     try:
-        returned, cache = pair.forward({name: array.copy() for name, array in inputs.items()})
+        returned, cache = pair.forward({name: dress(array.copy()) for name, array in inputs.items()})
         odd = {f"output {key}": described(value) for key, value in returned.items() if number_array(value) is None}
         outputs = {key: np.array(value) for key, value in returned.items() if number_array(value) is not None}
         if upstream is None:
             return Run(outputs, {}, odd)
         role = "backward"
-        raw = pair.backward({name: array.copy() for name, array in upstream.items()}, cache)
+        cache = cache if dress is undressed else changed(cache, dress)
+        raw = pair.backward({name: dress(array.copy()) for name, array in upstream.items()}, cache)
         known = {name: raw[name] for name in inputs if name in raw}
         odd |= {name: described(value) for name, value in known.items() if number_array(value) is None}
         gradients = {name: np.array(value) for name, value in known.items() if name not in odd}
         lying = {name: layout(np.asarray(raw[name])) for name in gradients}
         lying |= {f"output {name}": layout(np.asarray(returned[name])) for name in outputs}
-        return Run(outputs, gradients, odd, layouts=lying)
+        dressed = frozenset(name for name in gradients if is_dressed(raw[name]))
+        return Run(outputs, gradients, odd, layouts=lying, dressed=dressed)
     except (MemoryError, InvalidPair):
         raise
     except Exception as error:
