@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 from breaches import SHAPES, backward, forward
-from check_pairs import FAIL, PASS, affine_backward, affine_forward
+from check_pairs import FAIL, OPEN, PASS, affine_backward, affine_forward
 
 import rnngrad as rg
 
@@ -478,3 +478,33 @@ def test_a_breach_survives_a_trip_between_processes_with_its_class():
     assert (type(again), again.kind, again.gradient) == (type(caught.value), "none", "b")
     assert (str(again), again.report) == (str(caught.value), caught.value.report)
     assert issubclass(rg.ContractBreach, rg.GradientMismatch)
+
+
+def growing(when):
+    """Return a right pair whose output is one entry longer at the calls of forward for which a function says so."""
+    calls = []
+
+    def forward(x):
+        calls.append(1)
+        return np.append(x**2, [0.0] * when(len(calls), x)), x
+
+    return rg.pair(forward, lambda dout, x: 2 * x * dout[: len(x)], inputs={"x": "n"}, name="growing")
+
+
+def test_an_output_that_changes_its_shape_from_call_to_call_is_not_deterministic():
+    report = rg.check(growing(lambda call, x: call), rg.Case(n=2, seed=1))
+    said = "called again at the same point, forward returns shape (4,) for out, at the first call (3,)"
+    assert [finding.message for finding in report.breaches] == [f"forward is not deterministic: {said}"]
+
+
+@pytest.mark.parametrize("call", range(2, 16))
+def test_an_output_that_changes_its_shape_once_is_no_crash(call):
+    report = rg.check(growing(lambda now, x: int(now == call)), rg.Case(n=2, seed=1))
+    assert report["x"].verdict is not FAIL
+
+
+def test_an_output_whose_shape_follows_the_values_is_inconclusive_and_told():
+    x = np.array([0.5, 0.25])
+    report = rg.check(growing(lambda _, now: int((np.real(now) != x).any())), {"x": x})
+    assert (report.verdict, report.breaches) == (OPEN, ())
+    assert "out changes its shape from (2,) to (3,)" in str(report)

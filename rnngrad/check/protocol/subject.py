@@ -69,16 +69,21 @@ class Subject:
     lenient: bool = False  # a gradient that is missing or None is zeros
 
     def forward(self, inputs: Arrays | None = None, handing: Handing = copied) -> Forwarded | str:
-        """Run forward; return the words for it where it raises."""
+        """Run forward; return the words for it where it raises, or gives arrays of one shape outputs of another."""
         handed = {name: handing(array) for name, array in (inputs or self.inputs).items()}
         self.calls["forward"] += 1
         try:
             returned, cache = self.pair.forward(handed)
-            return Forwarded({name: np.asarray(returned[name]) for name in self.outputs}, cache)
+            outputs = {name: np.asarray(returned[name]) for name in self.outputs}
         except MemoryError:
             raise
         except Exception as error:
             return f"forward raises {type(error).__name__}: {error}"
+        if inputs is None or all(array.shape == self.inputs[name].shape for name, array in inputs.items()):
+            for name, array in outputs.items():
+                if array.shape != (first := self.outputs[name].shape):
+                    return f"forward returns shape {array.shape} for {name}, at the first call {first}"
+        return Forwarded(outputs, cache)
 
     def backward(
         self, cache: Any, cotangents: Mapping[str, Any] | None = None, handing: Handing = copied
