@@ -508,3 +508,26 @@ def test_an_output_whose_shape_follows_the_values_is_inconclusive_and_told():
     report = rg.check(growing(lambda _, now: int((np.real(now) != x).any())), {"x": x})
     assert (report.verdict, report.breaches) == (OPEN, ())
     assert "out changes its shape from (2,) to (3,)" in str(report)
+
+
+@pytest.mark.parametrize("x", [[1.0, -1.0, -2.0], [-1.0, 1.0, -2.0], [1.0, 2.0, -2.0], [-1.0, -2.0, -3.0]])
+def test_examples_of_a_batch_may_give_outputs_of_different_shapes(x):
+    def backward(dout, x):
+        dx = np.zeros_like(x)
+        dx[x > 0] = 2 * x[x > 0] * dout
+        return dx
+
+    positive = rg.pair(lambda x: (x[np.real(x) > 0] ** 2, x), backward, inputs={"x": "N"}, batch="N")
+    assert rg.check(positive, {"x": np.array(x)}).verdict is PASS
+
+
+ROWS = {
+    "joined with time": (lambda x: (x**2).reshape(-1, x.shape[-1]), lambda dout, x: dout.reshape(x.shape)),
+    "twice": (lambda x: np.repeat(x**2, 2, axis=0), lambda dout, x: dout[::2] + dout[1::2]),
+}
+
+
+@pytest.mark.parametrize(("f", "rows"), ROWS.values(), ids=ROWS)
+def test_each_example_of_a_batch_may_have_several_rows_of_an_output(f, rows):
+    pair = rg.pair(f, lambda dout, x: 2 * x * rows(dout, x), inputs={"x": "N T d"}, batch="N")
+    assert rg.check(pair, rg.Case(N=3, T=2, d=2, seed=1)).verdict is PASS
