@@ -206,6 +206,16 @@ def test_the_first_failure_is_the_last_with_x(rnngrad, pytester):
     assert (result.parseoutcomes()["failed"], result.ret) == (1, 1)
 
 
+def test_a_reader_that_leaves_early_is_met_with_silence(tmp_path):
+    (tmp_path / "a.py").write_text(SQUARE, encoding="utf-8")
+    command = [sys.executable, "-m", "rnngrad", "check", "a.py", "-p", "no:cacheprovider"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+
+
 def test_the_junit_file_is_written(rnngrad, pytester):
     pytester.makepyfile(a=SQUARE)
     assert rnngrad("check", "a.py", "--junitxml=out.xml").ret == 0
