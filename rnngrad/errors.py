@@ -35,11 +35,13 @@ class GradientMismatch(AssertionError):
 
     The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input. In place of a message
     the function can be given that completes the report. It is called once, when somebody looks: of the many failures
-    that a search for the smallest case goes through, only the last one is read.
+    that a search for the smallest case goes through, only the last one is read. ``brief`` is one that returns what is
+    known already, where there is such a thing.
     """
 
     __module__ = "rnngrad"
     gradient: str | None = None
+    brief: Callable[[], object] | None = None
 
     def __init__(self, message: str | Callable[[], object], report: object = None) -> None:
         super().__init__(*[message] if isinstance(message, str) else [])

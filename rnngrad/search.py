@@ -14,15 +14,17 @@ __all__ = ["PATIENCE", "Search"]
 __tracebackhide__ = True
 
 PATIENCE = 5.0  # seconds: a forward pass of 1 ms shrinks to the smallest case in 3, one of 20 ms would take a minute
+SOON = 1.0  # seconds: where a check takes no longer, its entries and the diagnosis take some ten
 CUT = "the search for the smallest case ended {:.0f} s after the first failure; a smaller one may fail as well"
+BRIEF = "forward is slow, so that entries and diagnosis were left; the replay takes its time"
 
 
 @dataclass
 class Search:
-    """One run of a test: the cases that it asked, each with its kind of mismatch, and since when there is a failure."""
+    """One run of a test: the cases that it asked, each with its failure, and since when there is one."""
 
     reject: Callable[[], Any]  # leaves the case that is drawn; it counts as none
-    kinds: dict[str, type[GradientMismatch] | None] = field(default_factory=dict)
+    asked: dict[str, GradientMismatch | None] = field(default_factory=dict)
     failed: float | None = None
     cut: bool = False
 
@@ -38,30 +40,34 @@ class Search:
         """
         __tracebackhide__ = True
         key = repr(case)
-        if key not in self.kinds and self.over and not final:
+        if key not in self.asked and self.over and not final:
             self.cut = True
             self.reject()
-        known = self.kinds.setdefault(key, None)
-        failure = mismatch(assertion, case) if known is None or final else known("as before")
+        failure = None if final else self.asked.get(key)
         if failure is None:
-            return
-        self.kinds[key] = type(failure)
-        self.failed = self.failed or time.monotonic()
-        if self.cut and callable(failure.message):
-            failure.message = partial(noted, failure.message)
-        raise failure  # always from this line: Hypothesis tells failures apart by their lines too
+            self.asked[key] = None  # also where it raises something else
+            failure = self.asked[key] = self.found(assertion, case, final=final)
+        if failure is not None:
+            self.failed = self.failed or time.monotonic()
+            raise failure.with_traceback(None)  # always from here: Hypothesis tells failures apart by their lines too
+
+    def found(self, assertion: Callable[[Case], None], case: Case, *, final: bool) -> GradientMismatch | None:
+        """Return the failure of a case, as whole as it has to be: Hypothesis writes out some that nobody reads."""
+        start = time.monotonic()
+        try:
+            assertion(case)
+        except GradientMismatch as failure:
+            slow = self.cut and failure.brief is not None and time.monotonic() - start > SOON
+            if failure.brief is not None and (slow or not final):
+                failure.message = failure.brief
+            if self.cut:
+                notes = [CUT.format(PATIENCE), *([BRIEF] if slow else [])]
+                failure.message = partial(noted, failure.message, notes)
+            return failure
+        return None
 
 
-def mismatch(assertion: Callable[[Case], None], case: Case) -> GradientMismatch | None:
-    """Return the mismatch that an assertion raises of a case."""
-    try:
-        assertion(case)
-    except GradientMismatch as failure:
-        return failure.with_traceback(None)
-    return None
-
-
-def noted(message: Any) -> Any:
-    """Return the report of a failure, with a note that the search was cut short."""
+def noted(message: Any, notes: list[str]) -> Any:
+    """Return the report of a failure with some notes more."""
     report = message()
-    return replace(report, notes=(*report.notes, CUT.format(PATIENCE)))
+    return replace(report, notes=(*report.notes, *notes))

@@ -361,6 +361,19 @@ def test_a_search_that_takes_too_long_ends_with_the_case_that_it_has_and_says_so
 
 
 @pytest.mark.usefixtures("impatient")
+def test_where_a_check_is_slow_too_what_is_known_already_is_told(monkeypatch):
+    monkeypatch.setattr("rnngrad.search.SOON", 0.0)
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.gradient_test(averaged)()
+    lines = str(caught.value).splitlines()
+    known = "w: along a random direction backward and numeric disagree; which entries are wrong has not been asked"
+    assert lines[0] == known
+    note = "note       forward is slow, so that entries and diagnosis were left; the replay takes its time"
+    assert lines.index(note) == lines.index(CUT) + 1
+    assert [gradient.verdict.name for gradient in caught.value.report.gradients] == ["PASS", "FAIL", "PASS"]
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_search_for_what_moved_ends_as_well():
     with pytest.raises(rg.NotEquivalent) as caught:
         rg.equivalence_test(affine, averaged)()
