@@ -15,6 +15,7 @@ __all__ = [
     "breach_of",
     "mismatch_of",
     "moved_of",
+    "named",
 ]
 
 
@@ -96,6 +97,12 @@ class Undecided(AssertionError):
 
 class Exhausted(Exception):
     """Say, inside a check, that its budget of forward passes is spent."""
+
+
+def named(error: BaseException) -> str:
+    """Return an exception in words: its type, and its text where it has one."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @cache

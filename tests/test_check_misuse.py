@@ -140,6 +140,19 @@ def test_an_exception_of_forward_is_told_with_its_line_and_the_case_and_is_kept_
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+def silent(*_):
+    raise StopIteration
+
+
+def test_an_exception_without_text_is_told_by_its_type_alone():
+    for role, pair in (("forward", elementwise(silent, np.cos)), ("backward", elementwise(np.sin, silent))):
+        with pytest.raises(rg.InvalidPair, match=rf"^{role} of \w+ raised StopIteration\n    at "):
+            rg.check(pair, X)
+    once = rg.pair(lambda x: (x**2, iter([x])), lambda dout, cache: 2 * next(cache) * dout, inputs={"x": "n"})
+    said = "a second backward pass on one cache fails: backward raises StopIteration"
+    assert [finding.message for finding in rg.check(once, X).breaches] == [said]
+
+
 @pytest.mark.parametrize("given", [{"out": "a"}, {"out": np.ones((2, 1)) * 1j}, {"out": {"a": 1}}, [np.ones((2, 1))]])
 def test_cotangents_that_are_no_arrays_are_a_misuse(given):
     with pytest.raises(rg.InvalidPair):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.breaches import BREACHES
-from rnngrad.errors import InvalidPair
+from rnngrad.errors import InvalidPair, named
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 
@@ -78,7 +78,7 @@ def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *argum
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise InvalidPair(
-            f"{role} of {pair.name} raised {type(error).__name__}: {error}\n"
+            f"{role} of {pair.name} raised {named(error)}\n"
             f"    at {frame.filename}:{frame.lineno} in {frame.name}\n    with {where}"
         ) from error
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rnngrad.check.contract import Arrays, at, described, number_array
 from rnngrad.check.protocol.bits import same_bits
 from rnngrad.check.protocol.large import largest
+from rnngrad.errors import named
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 from rnngrad.spec import Sizes
@@ -78,7 +79,7 @@ class Subject:
         except MemoryError:
             raise
         except Exception as error:
-            return f"forward raises {type(error).__name__}: {error}"
+            return f"forward raises {named(error)}"
         if inputs is None or all(array.shape == self.inputs[name].shape for name, array in inputs.items()):
             for name, array in outputs.items():
                 if array.shape != (first := self.outputs[name].shape):
@@ -99,7 +100,7 @@ class Subject:
         except Unlike as error:
             return f"backward returns {error}"
         except Exception as error:
-            return f"backward raises {type(error).__name__}: {error}"
+            return f"backward raises {named(error)}"
 
     def rerun(self, cotangents: Mapping[str, Any] | None = None, inputs: Arrays | None = None) -> Arrays | str:
         """Run forward and backward afresh."""
