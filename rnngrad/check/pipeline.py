@@ -1,7 +1,8 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -228,7 +229,16 @@ def missing(pair: Pair, point: Point, name: str, claimed: Claims, seed: int, whe
     if result.verdict is Verdict.FAIL:
         raise InvalidPair(
             f"backward of {pair.name} returned no gradient for {name}: expected the key {key!r}, got "
-            f"{[pair.claim(other) for other in claimed.returned]}\n    return it, map its key with gradients=, or "
-            f"leave {name} out of wrt\n    with {where}"
+            f"{[pair.claim(other) for other in claimed.returned]}\n    return it, "
+            f"{mapped(name, key, claimed.returned, point) if pair.claims else ''}or leave {name} out of wrt"
+            f"\n    with {where}"
         )
     return result if result.verdict is Verdict.INCONCLUSIVE else None
+
+
+def mapped(name: str, key: str, returned: Sequence[str], point: Point) -> str:
+    """Say how to map an input to another key, to the one that looks like its own but for case or a letter or two."""
+    others = {other.lower(): other for other in returned if other not in point.forward.inputs}
+    alike = get_close_matches(key.lower(), others, n=1)
+    hint = repr({name: others[alike[0]]}) if alike else ""
+    return f"map its key with gradients={hint}, "
