@@ -181,6 +181,7 @@ WITHIN = {
             "compare",
             "dual",
             "narrow",
+            "plan",
             "point",
             "prepare",
             "replay",

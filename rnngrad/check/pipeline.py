@@ -17,6 +17,7 @@ from rnngrad.check.diagnose.report import diagnosed
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.dual import held_to_jvp
 from rnngrad.check.narrow import narrow_findings, narrower
+from rnngrad.check.plan import forward_passes
 from rnngrad.check.point import Point
 from rnngrad.check.prepare import Prepared, prepared, seed_of, where_of
 from rnngrad.check.replay import replay
@@ -35,6 +36,10 @@ METHODS = {
     ("auto", False): "central differences along directions",
     ("entries", False): "central differences, entry by entry",
 }
+SPENT = (
+    "the budget of {budget} forward passes is spent; {enough} are enough where forward is smooth and every gradient "
+    "right, and what is wrong is told by several times that"
+)
 MEMORY = "a check holds what forward itself holds and four copies of the inputs; pass smaller arrays, or smaller dims"
 
 
@@ -105,6 +110,9 @@ def examined(
         claims, seed = found.claims, seed_of(given)
         exact = EFFORTS[effort](found.point, claims.usable, claims.joined, seed, results, later if brief else None)
         gradients, notes = judged(pair, given, found, results)
+        if budget is not None and any(finding.kind == "budget" for one in gradients for finding in one.findings):
+            enough = forward_passes(pair, given, effort=effort, contract=contract)
+            notes = [*notes, SPENT.format(budget=budget, enough=enough)]
         told = partial(report_of, pair, given, found, METHODS[effort, exact], notes, contract=contract)
         scene = None if budget is not None else scene_of(pair, given, found)
         report = told(gradients)
