@@ -1,6 +1,7 @@
 """The command line: a thin front of pytest."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,17 @@ bad usage of this command, 4 bad usage of pytest, 5 nothing to check.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 1, in silence, where nobody reads on, as in ``| head``."""
+    try:
+        status = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
+        return 1
+    return status
+
+
+def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="rnngrad", description="Check hand-derived gradients.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -31,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check.add_argument("--case", metavar="CASE", help="replay one case, such as 'Case(m=1, n=2, seed=0)'")
     check.add_argument("--power", action="store_true", help="tell which planted errors the examples would have caught")
     add_regress(commands)
-    options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    options, rest = parser.parse_known_args(argv)
     if options.command in REGRESS:
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -15,6 +15,7 @@ __all__ = [
     "breach_of",
     "mismatch_of",
     "moved_of",
+    "named",
 ]
 
 
@@ -35,11 +36,13 @@ class GradientMismatch(AssertionError):
 
     The message is the whole report; ``report`` holds it as a value, ``gradient`` names the input. In place of a message
     the function can be given that completes the report. It is called once, when somebody looks: of the many failures
-    that a search for the smallest case goes through, only the last one is read.
+    that a search for the smallest case goes through, only the last one is read. ``brief`` is one that returns what is
+    known already, where there is such a thing.
     """
 
     __module__ = "rnngrad"
     gradient: str | None = None
+    brief: Callable[[], object] | None = None
 
     def __init__(self, message: str | Callable[[], object], report: object = None) -> None:
         super().__init__(*[message] if isinstance(message, str) else [])
@@ -94,6 +97,12 @@ class Undecided(AssertionError):
 
 class Exhausted(Exception):
     """Say, inside a check, that its budget of forward passes is spent."""
+
+
+def named(error: BaseException) -> str:
+    """Return an exception in words: its type, and its text where it has one."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @cache

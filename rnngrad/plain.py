@@ -100,6 +100,8 @@ class PlainBackward:
     def by_position(self, returned: Sequence[Any]) -> dict[str, Any]:
         """Match a tuple of gradients, each an array or nested like its argument, in the order of the inputs."""
         if len(returned) != len(self.arguments):
+            if isinstance(returned, list) and returned and all(isinstance(one, list | float | int) for one in returned):
+                raise InvalidPair("backward returned a list of numbers, expected an array, or a tuple or dict of them")
             raise InvalidPair(
                 f"backward returned {len(returned)} gradients, expected {len(self.arguments)}: those of "
                 f"{list(self.arguments)}, in this order; pass wrt= to name the inputs that have one, or return a dict"

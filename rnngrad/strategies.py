@@ -7,11 +7,14 @@ line. Values are not drawn by Hypothesis: a thousand independent floats neither 
 
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
+from hypothesis.control import current_build_context
 
 from rnngrad.case import Case
 from rnngrad.check.assertion import assert_gradients
@@ -21,6 +24,7 @@ from rnngrad.pair import Pair
 from rnngrad.power import measure_power
 from rnngrad.regress.equivalence import assert_equivalent
 from rnngrad.result import Power
+from rnngrad.search import Search
 from rnngrad.spec import Axis, Shape, dim_names
 
 __all__ = ["PROFILES", "cases", "equivalence_test", "gradient_test", "power", "register_profiles"]
@@ -32,6 +36,7 @@ GROUP_AXES = 2  # a group of axes is drawn with 0, 1 or 2 axes
 GROUP_SIZE = 3
 LISTED = 64  # a longer span hardly repeats a size
 LARGE_SEED = 2**32 - 1
+SEARCH: ContextVar[Search] = ContextVar("SEARCH")  # that of the test that runs
 
 PROFILES: dict[str, dict[str, Any]] = {
     "dev": {"deadline": None},
@@ -145,24 +150,21 @@ def gradient_test(
 ) -> Callable[[], None]:
     """Return a Hypothesis test of every gradient of a pair, which pytest collects under the name it is given.
 
-    dims is that of `cases`. settings are Hypothesis', taken as they are; by default those of the profile that is
-    loaded, without a deadline.
+    It may stand in a module or in a class. dims is that of `cases`. settings are Hypothesis', taken as they are but for
+    the explain phase; by default those of the profile that is loaded, without a deadline. Where forward is slow the
+    search for the smallest case ends 5 s after the first failure, and the report says so.
     """
     drawn_dims(pair, dims or {})  # a bad declaration is told where the test is made, not where it runs
 
     def test(case: Case) -> None:
         __tracebackhide__ = True
-        assert_gradients(pair, case)
+        SEARCH.get().hold(partial(assert_gradients, pair), case, final=current_build_context().is_final)
 
     test.__name__ = test.__qualname__ = "test_" + re.sub(r"\W", "_", str(pair.name))
     test.__doc__ = f"Check the gradients of {pair.name} on drawn cases."
     test.__module__ = pair.module
     key = f"{pair.module}:{pair.name}:{dict(pair.inputs or {})}:{dims}"
-    test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
-    property_test = plain(settings)(given(cases(pair, dims=dims))(test))
-    property_test.rnngrad_pair = pair  # type: ignore[attr-defined]
-    property_test.rnngrad_drawn = {"dims": dims, "settings": settings}  # type: ignore[attr-defined]
-    return property_test
+    return drawn_test(test, pair, dims, settings, key)
 
 
 def equivalence_test(
@@ -183,20 +185,39 @@ def equivalence_test(
         if not isinstance(pair, Pair):
             raise InvalidPair(f"equivalence_test takes two pairs, built by rg.pair or rg.Pair; got {pair!r}")
     drawn_dims(old, dims or {})
+    compare = partial(assert_equivalent, old, new, names=names, outputs=outputs, bitwise=bitwise)
 
     def test(case: Case) -> None:
         __tracebackhide__ = True
-        assert_equivalent(old, new, case, names=names, outputs=outputs, bitwise=bitwise)
+        SEARCH.get().hold(compare, case, final=current_build_context().is_final)
 
     test.__name__ = test.__qualname__ = "test_" + re.sub(r"\W", "_", f"{old.name}_against_{new.name}")
     test.__doc__ = f"Compare {new.name} with {old.name} on drawn cases."
     test.__module__ = new.module
     key = f"{old.module}:{old.name}:{new.module}:{new.name}:{dict(old.inputs or {})}:{dims}"
+    return drawn_test(test, old, dims, settings, key)
+
+
+def drawn_test(
+    test: Callable[[Case], None], pair: Pair, dims: Mapping[str, Any] | None, chosen: settings | None, key: str
+) -> Callable[[], None]:
+    """Return a Hypothesis test that runs on cases of a pair; its failures are kept under a key."""
     test._hypothesis_internal_add_digest = key.encode()  # type: ignore[attr-defined]
-    property_test = plain(settings)(given(cases(old, dims=dims))(test))
-    property_test.rnngrad_pair = old  # type: ignore[attr-defined]
-    property_test.rnngrad_drawn = {"dims": dims, "settings": settings}  # type: ignore[attr-defined]
-    return property_test
+    property_test = plain(chosen)(given(cases(pair, dims=dims))(test))
+    property_test.rnngrad_pair = pair  # type: ignore[attr-defined]
+    property_test.rnngrad_drawn = {"dims": dims, "settings": chosen}  # type: ignore[attr-defined]
+
+    @wraps(property_test)
+    def run(*_: object) -> None:  # as a method it is given its instance, which it does not need
+        __tracebackhide__ = True
+        token = SEARCH.set(Search(reject))
+        try:
+            property_test()
+        finally:
+            SEARCH.reset(token)
+
+    run.__dict__ = property_test.__dict__  # one for both: what Hypothesis and pytest set on one holds for the other
+    return run
 
 
 def power(
@@ -220,10 +241,10 @@ def power(
 
 
 def plain(chosen: settings | None) -> settings:
-    """Return settings without a deadline, since the first example pays for the imports, and without the explain phase.
+    """Return settings without the explain phase, and without a deadline where none were chosen.
 
-    That phase traces lines, slowly, to find the one that is to blame; the report has found it already.
+    That phase traces lines, slowly, to find the one that is to blame; the report has found it already. The first
+    example pays for the imports.
     """
-    if chosen is not None:
-        return chosen
-    return settings(deadline=None, phases=[phase for phase in settings().phases if phase is not Phase.explain])
+    known = settings(deadline=None) if chosen is None else chosen
+    return settings(known, phases=[phase for phase in known.phases if phase is not Phase.explain])

@@ -52,6 +52,40 @@ def test_the_wrong_derivative_of_an_objective_is_named(name, case):
     assert found <= expected
 
 
+class Operator:
+    """A linear operator as SciPy has it: it is known by its products only."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def matmat(self, columns):
+        return self.matrix @ columns
+
+
+class Sparse:
+    """A sparse matrix as SciPy has it: numpy makes an array of one object of it."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def toarray(self):
+        return self.matrix
+
+
+@pytest.mark.parametrize("kind", [Operator, Sparse])
+@pytest.mark.parametrize(("factor", "wrong"), [(1.0, set()), (1 + 1e-7, {"hess"})])
+def test_a_hessian_may_be_sparse_or_an_operator(kind, factor, wrong):
+    pair = rg.objective(fun, jac=jac, hess=lambda x: kind(factor * hess(x)), inputs={"x": "n"})
+    assert failed(pair, rg.Case(n=3, seed=1)) == wrong
+
+
+def test_a_hessian_may_be_what_scipy_calls_sparse_or_an_operator():
+    sparse, linalg = pytest.importorskip("scipy.sparse"), pytest.importorskip("scipy.sparse.linalg")
+    for kind in (sparse.csr_matrix, sparse.coo_array, linalg.aslinearoperator):
+        pair = rg.objective(fun, jac=jac, hess=lambda x, kind=kind: kind(hess(x)), inputs={"x": "n"})
+        assert rg.check(pair, rg.Case(n=3, seed=1)).verdict is rg.Verdict.PASS
+
+
 def test_a_hessian_that_is_transposed_is_wrong_where_it_is_not_symmetric():
     pair = rg.objective(
         lambda x: x @ A @ x, jac=lambda x: (A + A.T) @ x, hess=lambda x: 2 * A + 0 * x, inputs={"x": "3"}

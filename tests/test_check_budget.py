@@ -196,6 +196,19 @@ def test_the_cost_of_a_check_is_known_before_it_is_made(seed):
         assert entries > expected
 
 
+@pytest.mark.parametrize("effort", ["auto", "entries"])
+def test_a_budget_that_is_too_small_is_told_with_one_that_is_enough(effort):
+    counted = Counted()
+    enough = rg.forward_passes(counted.pair, CASE, effort=effort)
+    small = rg.check(Counted(backward=WRONG["both wrong"]).pair, CASE, budget=40, effort=effort)
+    said = f"the budget of 40 forward passes is spent; {enough} are enough where forward is smooth and every gradient "
+    assert [note for note in small.notes if "budget" in note] == [
+        said + "right, and what is wrong is told by several times that"
+    ]
+    right = rg.check(counted.pair, CASE, budget=enough, effort=effort)
+    assert (right.verdict, [note for note in right.notes if "budget" in note]) == (PASS, [])
+
+
 def test_what_surrounds_the_numbers_is_paid_from_the_budget_too():
     def jvp(dx, dw, cache):
         x, w = cache

@@ -243,3 +243,27 @@ def test_an_undeclared_pair_is_checked_at_given_arrays():
     )
     report = rg.check(pair, {"a": np.ones((2, 3)), "b": np.ones((3, 2))})
     assert (report.verdict, report.sizes) == (PASS, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("dw", "map its key with gradients={'W': 'dw'}, "),
+        ("dWW", "map its key with gradients={'W': 'dWW'}, "),
+        ("weights", "map its key with gradients=, "),
+    ],
+)
+def test_a_key_that_looks_like_the_missing_one_is_offered(key, hint):
+    odd = rg.pair(lambda W: W**2, lambda dout, W: {key: 2 * W * dout}, inputs={"W": "n"}, name="odd")
+    with pytest.raises(rg.InvalidPair) as caught:
+        rg.check(odd, rg.Case(n=2, seed=1))
+    assert str(caught.value) == (
+        f"backward of odd returned no gradient for W: expected the key 'dW', got ['{key}']\n"
+        f"    return it, {hint}or leave W out of wrt\n    with Case(n=2, seed=1)"
+    )
+
+
+def test_a_pair_in_canonical_form_has_no_keys_to_map():
+    odd = rg.Pair(lambda p: ({"y": p["x"] ** 2}, p["x"]), lambda c, x: {"dx": 2 * x * c["y"]}, inputs={"x": "n"})
+    with pytest.raises(rg.InvalidPair, match=r"key 'x', got \['dx'\]\n    return it, or leave x out of wrt\n"):
+        rg.check(odd, rg.Case(n=2, seed=1))

@@ -5,7 +5,7 @@
 
 import numpy as np
 import pytest
-from check_pairs import ARRAYS, CASE, affine, affine_forward, elementwise
+from check_pairs import ARRAYS, CASE, FAIL, PASS, affine, affine_forward, elementwise
 
 import rnngrad as rg
 
@@ -140,6 +140,19 @@ def test_an_exception_of_forward_is_told_with_its_line_and_the_case_and_is_kept_
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+def silent(*_):
+    raise StopIteration
+
+
+def test_an_exception_without_text_is_told_by_its_type_alone():
+    for role, pair in (("forward", elementwise(silent, np.cos)), ("backward", elementwise(np.sin, silent))):
+        with pytest.raises(rg.InvalidPair, match=rf"^{role} of \w+ raised StopIteration\n    at "):
+            rg.check(pair, X)
+    once = rg.pair(lambda x: (x**2, iter([x])), lambda dout, cache: 2 * next(cache) * dout, inputs={"x": "n"})
+    said = "a second backward pass on one cache fails: backward raises StopIteration"
+    assert [finding.message for finding in rg.check(once, X).breaches] == [said]
+
+
 @pytest.mark.parametrize("given", [{"out": "a"}, {"out": np.ones((2, 1)) * 1j}, {"out": {"a": 1}}, [np.ones((2, 1))]])
 def test_cotangents_that_are_no_arrays_are_a_misuse(given):
     with pytest.raises(rg.InvalidPair):
@@ -150,3 +163,34 @@ def test_cotangents_that_are_no_arrays_are_a_misuse(given):
 def test_cotangents_that_are_not_finite_are_a_misuse(value):
     with pytest.raises(rg.InvalidPair):
         rg.check(affine, ARRAYS, cotangents={"out": np.array([[1.0], [value]])})
+
+
+def hidden(values):
+    """Return an array with its first entry masked."""
+    return np.ma.array(values, mask=np.arange(values.size).reshape(values.shape) == 0)
+
+
+SUBCLASSES = {"matrix": np.matrix, "masked array that masks nothing": np.ma.MaskedArray, "recarray": np.recarray}
+
+
+@pytest.mark.parametrize("kind", SUBCLASSES.values(), ids=SUBCLASSES)
+@pytest.mark.parametrize(("width", "factor", "verdict"), [(2, 2, PASS), (2, 3, FAIL), (140_000, 2, PASS)])
+def test_subclasses_of_arrays_are_taken_for_the_numbers_that_they_hold(kind, width, factor, verdict):
+    odd = rg.pair(
+        lambda x: ((x**2).view(kind), x.copy().view(kind)[:, ::-1]),
+        lambda dout, x: (factor * np.asarray(x)[:, ::-1] * dout).view(kind),
+        inputs={"x": "N n"},
+    )
+    report = rg.check(odd, {"x": np.linspace(0.5, 1.5, width)[None]})
+    assert (report.verdict, report["x"].verdict, report.breaches) == (verdict, verdict, ())
+
+
+def test_a_masked_entry_is_no_number():
+    given = {"x": np.array([1.0, 2.0])}
+    masked = "an array with masked entries (.filled(0) makes them 0)"
+    report = rg.check(elementwise(np.square, lambda x: hidden(2 * x)), given)
+    assert report["x"].findings[0].message == f"x: backward returned {masked} for dx, expected a floating-point array"
+    with pytest.raises(rg.InvalidPair, match=r"output out of f is an array with masked entries"):
+        rg.check(elementwise(lambda x: hidden(x**2), lambda x: 2 * x), given)
+    with pytest.raises(rg.InvalidPair, match=r"input x of f is an array with masked entries"):
+        rg.check(elementwise(np.square, lambda x: 2 * x), {"x": hidden(given["x"])})

@@ -1,6 +1,9 @@
 """The line that runs one check again."""
 
+import shlex
 import sys
+import sysconfig
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -47,11 +50,34 @@ def test_a_module_level_pair_is_replayed_by_file_and_variable(cell, tmp_path, mo
     assert line == f'rnngrad check cells/mine.py::square --case "{case}"'
 
 
-def test_a_module_outside_the_current_folder_is_replayed_by_its_dotted_name(cell, tmp_path, monkeypatch):
+def test_a_module_outside_the_current_folder_is_replayed_by_its_whole_path(cell, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    pair = cell(tmp_path / "mine.py").square
+    file = tmp_path.resolve() / "mine.py"
+    line = replay_of(cell(file).square, rg.Case(n=2, seed=0))
+    assert shlex.split(line)[:3] == ["rnngrad", "check", f"{file.as_posix()}::square"]
+
+
+def test_an_installed_module_is_replayed_by_its_dotted_name(cell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = cell(Path(sysconfig.get_path("purelib")) / "mine.py").square
     assert replay_of(pair, rg.Case(n=2, seed=0)).startswith("rnngrad check cell_of_test::square --case ")
+
+
+@pytest.mark.parametrize(
+    "folder", ["plain", "my dir", "don't", "$HOME", 'a "b" c', "back\\slash", "tilde~", "öl", "a!b"]
+)
+def test_the_line_is_what_a_shell_takes_apart_again(cell, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    case = rg.Case(n=2, fills={"x": "zeros"}, scale=0.5, seed=3)
+    line = replay_of(cell(tmp_path / folder / "mine.py").square, case)
+    assert shlex.split(line) == ["rnngrad", "check", f"{folder}/mine.py::square", "--case", repr(case)]
+
+
+def test_a_space_is_quoted_as_every_shell_knows_it(cell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = replay_of(cell(tmp_path / "my dir" / "mine.py").square, rg.Case(n=2, seed=0))
+    assert line == 'rnngrad check "my dir/mine.py::square" --case "Case(n=2, seed=0)"'
 
 
 def test_a_pair_of_a_module_without_a_file_is_replayed_by_a_call(cell):

@@ -1,6 +1,7 @@
 """The command line: targets, options, output and exit status."""
 
 import json
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -205,6 +206,16 @@ def test_the_first_failure_is_the_last_with_x(rnngrad, pytester):
     assert (result.parseoutcomes()["failed"], result.ret) == (1, 1)
 
 
+def test_a_reader_that_leaves_early_is_met_with_silence(tmp_path):
+    (tmp_path / "a.py").write_text(SQUARE, encoding="utf-8")
+    command = [sys.executable, "-m", "rnngrad", "check", "a.py", "-p", "no:cacheprovider"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+
+
 def test_the_junit_file_is_written(rnngrad, pytester):
     pytester.makepyfile(a=SQUARE)
     assert rnngrad("check", "a.py", "--junitxml=out.xml").ret == 0
@@ -243,6 +254,23 @@ def test_the_line_that_a_failure_prints_shows_the_same_failure_again(rnngrad, py
     (line,) = [line for line in first.outlines if line.startswith("replay ")]
     command, case, _ = line.removeprefix("replay     rnngrad ").split('"')
     again = rnngrad(*command.split()[:-1], "--case", case)
+    headlines = [[line for line in run.outlines if line.startswith("GradientMismatch")] for run in (first, again)]
+    assert headlines[0] == headlines[1] != []
+    assert again.ret == 1
+
+
+@pytest.mark.parametrize("start", [".", "my project", "elsewhere"])
+def test_the_line_of_a_nested_test_with_a_space_in_its_path_shows_the_same_failure(
+    rnngrad, pytester, monkeypatch, start
+):
+    for folder in ("my project/tests/unit", "elsewhere"):
+        (pytester.path / folder).mkdir(parents=True)
+    test = pytester.path / "my project" / "tests" / "unit" / "test_mine.py"
+    test.write_text(f"{CELL}\ntest_bad = rg.gradient_test(bad)\n", encoding="utf-8")
+    monkeypatch.chdir(pytester.path / start)
+    first = pytester.runpytest_inprocess(str(test), "-p", "rnngrad", f"--rootdir={pytester.path}")
+    (line,) = [line for line in first.outlines if line.startswith("replay ")]
+    again = rnngrad(*shlex.split(line.removeprefix("replay     rnngrad ")))
     headlines = [[line for line in run.outlines if line.startswith("GradientMismatch")] for run in (first, again)]
     assert headlines[0] == headlines[1] != []
     assert again.ret == 1

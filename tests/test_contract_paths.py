@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 from breaches import SHAPES, backward, forward
-from check_pairs import FAIL, PASS, affine_backward, affine_forward
+from check_pairs import FAIL, OPEN, PASS, affine_backward, affine_forward
 
 import rnngrad as rg
 
@@ -478,3 +478,56 @@ def test_a_breach_survives_a_trip_between_processes_with_its_class():
     assert (type(again), again.kind, again.gradient) == (type(caught.value), "none", "b")
     assert (str(again), again.report) == (str(caught.value), caught.value.report)
     assert issubclass(rg.ContractBreach, rg.GradientMismatch)
+
+
+def growing(when):
+    """Return a right pair whose output is one entry longer at the calls of forward for which a function says so."""
+    calls = []
+
+    def forward(x):
+        calls.append(1)
+        return np.append(x**2, [0.0] * when(len(calls), x)), x
+
+    return rg.pair(forward, lambda dout, x: 2 * x * dout[: len(x)], inputs={"x": "n"}, name="growing")
+
+
+def test_an_output_that_changes_its_shape_from_call_to_call_is_not_deterministic():
+    report = rg.check(growing(lambda call, x: call), rg.Case(n=2, seed=1))
+    said = "called again at the same point, forward returns shape (4,) for out, at the first call (3,)"
+    assert [finding.message for finding in report.breaches] == [f"forward is not deterministic: {said}"]
+
+
+@pytest.mark.parametrize("call", range(2, 16))
+def test_an_output_that_changes_its_shape_once_is_no_crash(call):
+    report = rg.check(growing(lambda now, x: int(now == call)), rg.Case(n=2, seed=1))
+    assert report["x"].verdict is not FAIL
+
+
+def test_an_output_whose_shape_follows_the_values_is_inconclusive_and_told():
+    x = np.array([0.5, 0.25])
+    report = rg.check(growing(lambda _, now: int((np.real(now) != x).any())), {"x": x})
+    assert (report.verdict, report.breaches) == (OPEN, ())
+    assert "out changes its shape from (2,) to (3,)" in str(report)
+
+
+@pytest.mark.parametrize("x", [[1.0, -1.0, -2.0], [-1.0, 1.0, -2.0], [1.0, 2.0, -2.0], [-1.0, -2.0, -3.0]])
+def test_examples_of_a_batch_may_give_outputs_of_different_shapes(x):
+    def backward(dout, x):
+        dx = np.zeros_like(x)
+        dx[x > 0] = 2 * x[x > 0] * dout
+        return dx
+
+    positive = rg.pair(lambda x: (x[np.real(x) > 0] ** 2, x), backward, inputs={"x": "N"}, batch="N")
+    assert rg.check(positive, {"x": np.array(x)}).verdict is PASS
+
+
+ROWS = {
+    "joined with time": (lambda x: (x**2).reshape(-1, x.shape[-1]), lambda dout, x: dout.reshape(x.shape)),
+    "twice": (lambda x: np.repeat(x**2, 2, axis=0), lambda dout, x: dout[::2] + dout[1::2]),
+}
+
+
+@pytest.mark.parametrize(("f", "rows"), ROWS.values(), ids=ROWS)
+def test_each_example_of_a_batch_may_have_several_rows_of_an_output(f, rows):
+    pair = rg.pair(f, lambda dout, x: 2 * x * rows(dout, x), inputs={"x": "N T d"}, batch="N")
+    assert rg.check(pair, rg.Case(N=3, T=2, d=2, seed=1)).verdict is PASS

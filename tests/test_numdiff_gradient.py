@@ -246,3 +246,32 @@ def test_lines_that_climb_in_chunks_give_what_they_give_together(monkeypatch):
     chunked = climb_all(lines)
     for name in ("value", "bar", "jump", "kink", "step", "evaluations"):
         np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
+
+
+IN_SINGLE = {
+    "squares": (lambda x: np.sum(x**2), lambda x: 2 * x),
+    "sines": (lambda x: np.sum(np.sin(x)), np.cos),
+    "products": (lambda x: np.exp(x).sum() * x[0], lambda x: np.exp(x) * x[0] + [np.exp(x).sum(), 0, 0]),
+}
+
+
+@pytest.mark.parametrize(("f", "slope"), IN_SINGLE.values(), ids=IN_SINGLE)
+def test_a_value_that_is_handed_over_in_single_precision_is_known_as_well_as_that_allows(f, slope):
+    rng = np.random.default_rng(0)
+    for decimals in (0, 0, 1, 1, 2, 2, 3, 3, 9, 9):
+        x = np.round(2 * rng.standard_normal(3), decimals)
+        estimate = rg.estimate_gradient(lambda x: np.float32(f(x)), x)
+        assert (np.abs(estimate.value - slope(x)) <= estimate.bar).all()
+        assert estimate.bar.max() < 1e-3 * np.abs(slope(x)).max()
+
+
+def test_a_value_that_overflows_single_precision_close_by_is_no_trouble():
+    top = float(np.finfo(np.float32).max)
+    with np.errstate(over="ignore"):
+        estimate = rg.estimate_gradient(lambda x: np.float32(x[0] * top), np.array([1.0]))
+    assert not estimate.bar[0] < np.abs(estimate.value[0] - top)
+
+
+def test_the_evaluations_of_a_value_in_single_precision_are_counted_as_well():
+    counted = Counted(lambda x: np.float32(np.sum(x**2)))
+    assert rg.estimate_gradient(counted, np.array([1.0, 2.0])).evaluations == counted.calls

@@ -138,6 +138,14 @@ def test_gradients_are_taken_in_every_convention(convention):
     assert report.notes == ()
 
 
+def test_nested_lists_of_numbers_are_no_gradients():
+    pair = rg.pair(lambda x: x**2, lambda dout, x: (2 * x * dout).tolist(), inputs={"x": "n m"})
+    with pytest.raises(
+        rg.InvalidPair, match=r"^backward returned a list of numbers, expected an array, or a tuple or "
+    ):
+        rg.check(pair, rg.Case(n=2, m=2, seed=1))
+
+
 def test_a_list_of_numbers_is_no_nested_gradient():
     pair = rg.pair(lambda x: x * 2.0, lambda *_: {"dx": [2.0, 2.0]}, inputs={"x": "n"})
     report = rg.check(pair, rg.Case(n=2))

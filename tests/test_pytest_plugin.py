@@ -237,6 +237,22 @@ def test_a_failing_gradient_test_shows_the_finding_first_and_no_frame_at_all(pro
     assert "Traceback" not in result.stdout.str()
 
 
+def test_gradient_tests_may_stand_in_classes(project):
+    tests = """
+import unittest
+
+class TestCells:
+    test_linear = rg.gradient_test(linear)
+    test_averaged = rg.gradient_test(averaged)
+
+class Cells(unittest.TestCase):
+    test_same = rg.equivalence_test(linear, linear)
+"""
+    result = project(tests).runpytest_inprocess()
+    result.assert_outcomes(passed=2, failed=1)
+    assert any(line.startswith(LINE) for line in result.outlines)
+
+
 def test_two_wrong_gradients_of_one_test_are_both_shown(project):
     result = project("test_doubled = rg.gradient_test(doubled)").runpytest_inprocess()
     result.assert_outcomes(failed=1)

@@ -388,6 +388,13 @@ def test_the_summary_as_markdown_has_the_same_cells():
 BROKEN = TALLY | {"breaches": {"linear": 2, "alias": 1}}
 
 
+def test_the_summary_as_markdown_shows_names_as_they_are():
+    named = TALLY | {"pair": "<lambda>", "gradients": {"a|b<i>*_[x](y)_z_t": TALLY["gradients"]["W"]}}
+    lines = summary.markdown([named]).split("\n")
+    assert lines[0].startswith(r"**pair \<lambda\>    100 examples")
+    assert lines[-2] == r"| a\|b\<i\>\*\_\[x\](y)\_z_t | 90 | 0 | 0 | 0 | 0 |"
+
+
 def test_the_summary_counts_the_breaches_by_kind():
     said = "contract broken: alias in 1, linear in 2"
     assert summary.text([BROKEN]).split("\n") == [*summary.text([TALLY]).split("\n"), said]

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import DeadlineExceeded, FlakyFailure
 
@@ -17,6 +17,7 @@ import rnngrad as rg
 from rnngrad.case import draw_inputs
 from rnngrad.cells.rnn import rnn_cell
 from rnngrad.check.tally import collecting
+from rnngrad.search import Search
 from rnngrad.spec import bind
 from rnngrad.strategies import PROFILES, register_profiles
 
@@ -311,6 +312,88 @@ def test_given_settings_are_taken_as_they_are():
     with pytest.raises(FlakyFailure) as caught:
         rg.gradient_test(slow_once(), settings=settings(deadline=timedelta(milliseconds=200)))()
     assert isinstance(caught.value.exceptions[0], DeadlineExceeded)
+
+
+def test_a_failure_is_told_without_the_lines_that_hypothesis_would_blame():
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.gradient_test(averaged, settings=settings(max_examples=50))()
+    assert caught.value.__notes__ == ["Failing test case: test_averaged(\n    case=Case(N=2, d=1, m=1, seed=0),\n)"]
+
+
+def test_no_case_is_checked_twice_but_the_one_that_is_reported():
+    asked = []
+
+    def forward(x, w, b):
+        return affine_forward(x, w, b)
+
+    def backward(dout, cache):
+        return averaged_backward(dout, cache)
+
+    def watched(case):
+        asked.append(case)
+        rg.assert_gradients(pair, case)
+
+    pair = rg.pair(forward, backward, inputs=AFFINE, name="watched")
+    search, failing = Search(lambda: None), rg.Case(N=3, d=1, m=1, seed=0)
+    for final in (False, False, True):
+        with pytest.raises(rg.GradientMismatch) as caught:
+            search.hold(watched, failing, final=final)
+        assert caught.value.gradient == "w"
+    assert asked == [failing, failing]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """End each search for a smaller case at once."""
+    monkeypatch.setattr("rnngrad.search.PATIENCE", 0.0)
+
+
+CUT = "note       the search for the smallest case ended 0 s after the first failure; a smaller one may fail as well"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_search_that_takes_too_long_ends_with_the_case_that_it_has_and_says_so():
+    with collecting() as tallies, pytest.raises(rg.GradientMismatch) as caught:
+        rg.gradient_test(averaged)()
+    assert CUT in str(caught.value).splitlines()
+    assert caught.value.report.case != "Case(N=2, d=1, m=1, seed=0)"
+    assert tallies["averaged"]["gradients"]["w"]["FAIL"] == 2  # found, and reported
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_a_check_is_slow_too_what_is_known_already_is_told(monkeypatch):
+    monkeypatch.setattr("rnngrad.search.SOON", 0.0)
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.gradient_test(averaged)()
+    lines = str(caught.value).splitlines()
+    known = "w: along a random direction backward and numeric disagree; which entries are wrong has not been asked"
+    assert lines[0] == known
+    note = "note       forward is slow, so that entries and diagnosis were left; the replay takes its time"
+    assert lines.index(note) == lines.index(CUT) + 1
+    assert [gradient.verdict.name for gradient in caught.value.report.gradients] == ["PASS", "FAIL", "PASS"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_search_for_what_moved_ends_as_well():
+    with pytest.raises(rg.NotEquivalent) as caught:
+        rg.equivalence_test(affine, averaged)()
+    assert CUT in str(caught.value).splitlines()
+
+
+def test_a_search_that_finds_the_smallest_case_says_nothing_of_its_length():
+    with pytest.raises(rg.GradientMismatch) as caught:
+        rg.gradient_test(averaged)()
+    assert "the search for the smallest case" not in str(caught.value)
+
+
+def test_what_hypothesis_sets_on_a_test_holds_for_it():
+    with collecting() as tallies:
+        seed(3)(rg.gradient_test(affine, settings=settings(max_examples=3, derandomize=False)))()
+    with collecting() as again:
+        seed(3)(rg.gradient_test(affine, settings=settings(max_examples=3, derandomize=False)))()
+    with collecting() as other:
+        seed(4)(rg.gradient_test(affine, settings=settings(max_examples=3, derandomize=False)))()
+    assert tallies == again != other
 
 
 def test_the_profile_that_is_loaded_decides_where_no_settings_are_given():

@@ -94,7 +94,14 @@ class ObjectiveBackward:
 
 
 def shaped(name: str, value: Any, shape: tuple[int, ...]) -> Any:
-    """Return a derivative as an array; raise InvalidPair where it has another shape than it must."""
+    """Return a derivative as an array; raise InvalidPair where it has another shape than it must.
+
+    SciPy takes a sparse matrix or a LinearOperator for a Hessian as well; neither is an array of numbers to numpy.
+    """
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    elif hasattr(value, "matmat"):
+        value = value.matmat(np.eye(shape[-1]))
     array = np.asarray(value)
     if array.shape != shape:
         raise InvalidPair(f"{name} returned shape {array.shape}, expected {shape}")

@@ -46,7 +46,9 @@ def settle(found: Examined, seed: int) -> None:
     first = [finding for finding in report.findings if finding is breach]
     others = [finding for finding in report.findings if finding is not breach]
     kind = mismatch_of(str(lead)) if breach is None else breach_of(breach.kind, lead)
-    raise kind(lambda: replace(found.diagnosed(), lead=lead, findings=(*first, *others)))
+    failure = kind(lambda: replace(found.diagnosed(), lead=lead, findings=(*first, *others)))
+    failure.brief = lambda: replace(report, lead=lead, findings=(*first, *others))
+    raise failure
 
 
 def broken(gradient: GradientResult) -> Finding | None:

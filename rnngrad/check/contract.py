@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.breaches import BREACHES
-from rnngrad.errors import InvalidPair
+from rnngrad.errors import InvalidPair, named
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 
@@ -78,7 +78,7 @@ def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *argum
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise InvalidPair(
-            f"{role} of {pair.name} raised {type(error).__name__}: {error}\n"
+            f"{role} of {pair.name} raised {named(error)}\n"
             f"    at {frame.filename}:{frame.lineno} in {frame.name}\n    with {where}"
         ) from error
 
@@ -141,8 +141,8 @@ def finite_array(what: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
 
 
 def number_array(value: Any) -> NDArray[Any] | None:
-    """Return a value as an array of numbers or booleans, or None where it is none."""
-    if isinstance(value, str | bytes | Mapping | list | tuple) or value is None:
+    """Return a value as a plain array of numbers or booleans, or None where it is none, or where it masks entries."""
+    if isinstance(value, str | bytes | Mapping | list | tuple) or value is None or masks(value):
         return None
     try:
         array = np.asarray(value)
@@ -151,8 +151,15 @@ def number_array(value: Any) -> NDArray[Any] | None:
     return array if array.dtype.kind in "fciub" else None
 
 
+def masks(value: Any) -> bool:
+    """Tell whether a value is a masked array in which some entry is masked: what stands there is no number."""
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
 def described(value: Any) -> str:
     """Say in words what a value is."""
+    if masks(value):
+        return "an array with masked entries (.filled(0) makes them 0)"
     if isinstance(value, np.ndarray | np.generic):
         return f"an array of dtype {value.dtype}"
     if value is None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.errors import Exhausted
+from rnngrad.errors import Exhausted, named
 from rnngrad.numdiff.scale import BLOCK
 from rnngrad.pair import Pair
 from rnngrad.tree import Vector, components, unpack
@@ -52,7 +52,7 @@ class FlatForward:
         except (Exhausted, MemoryError):
             raise
         except Exception as error:
-            self.trouble = self.trouble or f"forward raised {type(error).__name__}: {error}"
+            self.trouble = self.trouble or f"forward raised {named(error)}"
             return np.full(self.size, np.nan)
 
     def raw(self, theta: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,8 @@
 """From a pair and a case to a report: contract, estimates, comparison, in that order and never back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from rnngrad.check.diagnose.report import diagnosed
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.dual import held_to_jvp
 from rnngrad.check.narrow import narrow_findings, narrower
+from rnngrad.check.plan import forward_passes
 from rnngrad.check.point import Point
 from rnngrad.check.prepare import Prepared, prepared, seed_of, where_of
 from rnngrad.check.replay import replay
@@ -34,6 +36,10 @@ METHODS = {
     ("auto", False): "central differences along directions",
     ("entries", False): "central differences, entry by entry",
 }
+SPENT = (
+    "the budget of {budget} forward passes is spent; {enough} are enough where forward is smooth and every gradient "
+    "right, and what is wrong is told by several times that"
+)
 MEMORY = "a check holds what forward itself holds and four copies of the inputs; pass smaller arrays, or smaller dims"
 
 
@@ -104,6 +110,9 @@ def examined(
         claims, seed = found.claims, seed_of(given)
         exact = EFFORTS[effort](found.point, claims.usable, claims.joined, seed, results, later if brief else None)
         gradients, notes = judged(pair, given, found, results)
+        if budget is not None and any(finding.kind == "budget" for one in gradients for finding in one.findings):
+            enough = forward_passes(pair, given, effort=effort, contract=contract)
+            notes = [*notes, SPENT.format(budget=budget, enough=enough)]
         told = partial(report_of, pair, given, found, METHODS[effort, exact], notes, contract=contract)
         scene = None if budget is not None else scene_of(pair, given, found)
         report = told(gradients)
@@ -229,7 +238,16 @@ def missing(pair: Pair, point: Point, name: str, claimed: Claims, seed: int, whe
     if result.verdict is Verdict.FAIL:
         raise InvalidPair(
             f"backward of {pair.name} returned no gradient for {name}: expected the key {key!r}, got "
-            f"{[pair.claim(other) for other in claimed.returned]}\n    return it, map its key with gradients=, or "
-            f"leave {name} out of wrt\n    with {where}"
+            f"{[pair.claim(other) for other in claimed.returned]}\n    return it, "
+            f"{mapped(name, key, claimed.returned, point) if pair.claims else ''}or leave {name} out of wrt"
+            f"\n    with {where}"
         )
     return result if result.verdict is Verdict.INCONCLUSIVE else None
+
+
+def mapped(name: str, key: str, returned: Sequence[str], point: Point) -> str:
+    """Say how to map an input to another key, to the one that looks like its own but for case or a letter or two."""
+    others = {other.lower(): other for other in returned if other not in point.forward.inputs}
+    alike = get_close_matches(key.lower(), others, n=1)
+    hint = repr({name: others[alike[0]]}) if alike else ""
+    return f"map its key with gradients={hint}, "

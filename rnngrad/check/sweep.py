@@ -19,7 +19,7 @@ from rnngrad.check.directed import TARGET, Directed, along
 from rnngrad.check.locate import every_entry, located
 from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
-from rnngrad.check.verdict import from_direction, from_entries, from_nothing, unaffordable
+from rnngrad.check.verdict import PUT_OFF, from_direction, from_entries, from_nothing, unaffordable
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.directional import Direction, Weighted, draw_direction
 from rnngrad.numdiff.ladder import FIRST, LEAST
@@ -106,7 +106,7 @@ def examine(
         if len(run) > 1:
             examine(point, runs_of(point, run, GROUPS), joined, rng, results, later)
         elif later is not None and run[0] in far:
-            results[run[0]] = from_direction(point, run[0], on.asked, on.line)
+            results[run[0]] = from_direction(point, run[0], on.asked, on.line, PUT_OFF)
             later[run[0]] = partial(closer, point, run[0], joined, on, rng)
         else:
             results[run[0]] = closer(point, run[0], joined, on, rng)

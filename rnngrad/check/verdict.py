@@ -14,7 +14,7 @@ from rnngrad.errors import Exhausted
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Entry, Finding, GradientResult, Verdict
 
-__all__ = ["from_direction", "from_entries", "from_nothing", "unaffordable"]
+__all__ = ["PUT_OFF", "from_direction", "from_entries", "from_nothing", "unaffordable"]
 
 COMPONENTS = (".real", ".imag")
 LISTED = 5  # wrong entries that a result names
@@ -22,6 +22,8 @@ SPREAD = (
     "along a random direction backward and numeric disagree, though no single entry is off by more than its bar: "
     "a small error spread over many entries"
 )
+
+PUT_OFF = "along a random direction backward and numeric disagree; which entries are wrong has not been asked"
 
 
 def from_nothing(point: Point, name: str) -> GradientResult:
@@ -37,16 +39,17 @@ def unaffordable(point: Point, name: str) -> GradientResult:
     )
 
 
-def from_direction(point: Point, name: str, asked: Directed, line: int) -> GradientResult:
+def from_direction(point: Point, name: str, asked: Directed, line: int, said: str = SPREAD) -> GradientResult:
     """Return the result for a tensor that was judged along one direction, by itself or together with others.
 
-    Its numbers are those along its own part of the direction; what the claim of others is off by is taken for its own.
+    ``said`` is what is said of one that is wrong. The numbers are those along its own part of the direction; what the
+    claim of others is off by is taken for its own.
     """
     answer, direction = asked.answer, asked.directions[line].within(point.parts[name])
     verdict = Verdict.PASS
     findings: tuple[Finding, ...] = ()
     if answer.wrong[line]:
-        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {SPREAD}"),)
+        verdict, findings = Verdict.FAIL, (Finding(Verdict.FAIL, "spread", name, f"{name}: {said}"),)
     elif answer.undecided[line]:
         verdict, findings = Verdict.INCONCLUSIVE, (undecided(name, name, asked.lines, answer, line),)
     single = len(direction.pattern) == 1  # then the slope along the direction is the entry, times a known factor

@@ -50,22 +50,37 @@ def estimate_gradient(f: Callable[[Any], Any], x: Any) -> Estimate:
         raise InvalidPair(f"x is an array of finite real numbers, got {x!r}")
     theta = point.astype(np.float64).ravel()
 
-    def flat(vector: Vector) -> Vector:
+    def raw(vector: Vector) -> NDArray[Any]:
         value = np.asarray(f(vector.reshape(point.shape).copy()))
         if value.size != 1 or value.dtype.kind not in "iuf":
             raise InvalidPair(f"f returns one real number, got shape {value.shape} and dtype {value.dtype}")
-        return value.astype(np.float64).reshape(1)
+        return value.reshape(1)
 
-    f0 = flat(theta)
+    def flat(vector: Vector) -> Vector:
+        return raw(vector).astype(np.float64)
+
+    returned = raw(theta)
+    f0 = returned.astype(np.float64)
     if not np.isfinite(f0).all():
         raise InvalidPair(f"f(x) is {f0[0]}; a derivative needs a finite value")
     scale = length_scale(theta)
     one = np.ones(1)
     noise = measure_noise(flat, theta, scale, one, f0)
-    sigma = max(noise.sigma, lost_nearby(flat, theta, one))
+    ends = [raw(theta + sign * FIRST * scale) for sign in (-1, 1)] if is_narrow(returned) else []
+    sigma = max([noise.sigma, lost_nearby(flat, theta, one), *(ulp(value) for value in [returned, *ends] if ends)])
     found = doubly_sure(entry_lines(flat, theta, one, f0, np.arange(theta.size), scale, sigma))
-    spent = 1 + noise.evaluations + 2 * NEARBY + found.evaluations
+    spent = 1 + noise.evaluations + 2 * NEARBY + len(ends) + found.evaluations
     return replace(mapped(lambda row: row.reshape(point.shape), found), evaluations=spent)
+
+
+def is_narrow(returned: NDArray[Any]) -> bool:
+    """Tell whether a number is of a floating dtype narrower than double precision."""
+    return returned.dtype.kind == "f" and returned.dtype.itemsize < np.dtype(np.float64).itemsize
+
+
+def ulp(returned: NDArray[Any]) -> float:
+    """Return the distance of a finite number to the next one of its dtype; 0 of others."""
+    return float(np.nan_to_num(np.spacing(np.abs(returned[0])), posinf=0.0))
 
 
 def doubly_sure(lines: Lines) -> Estimate:

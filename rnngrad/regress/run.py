@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnngrad.check.contract import FLOATING, Arrays, described, number_array
 from rnngrad.check.prepare import checked_cotangents
 from rnngrad.check.stochastic import Dress, changed, is_dressed, undressed
-from rnngrad.errors import InvalidPair
+from rnngrad.errors import InvalidPair, named
 from rnngrad.pair import Pair
 
 __all__ = ["Run", "drawn_cotangents", "forward_of", "run"]
@@ -67,7 +67,7 @@ def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None, dress: Dress = un
     except (MemoryError, InvalidPair):
         raise
     except Exception as error:
-        return Run(outputs, {}, {}, (type(error).__name__, f"{role} raises {type(error).__name__}: {error}"))
+        return Run(outputs, {}, {}, (type(error).__name__, f"{role} raises {named(error)}"))
 
 
 def drawn_cotangents(pair: Pair, outputs: Arrays, seed: int, first_stream: int) -> Arrays:

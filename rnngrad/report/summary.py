@@ -1,5 +1,6 @@
 """The table that ends a run: for each gradient how many examples were decided, how well, and on which shapes."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def text(tallies: Iterable[Mapping[str, Any]]) -> str:
 
 def markdown(tallies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table for each pair as Markdown."""
-    parts = (f"**{subject(tally)}**\n\n{marked(rows(tally))}" for tally in tallies)
+    parts = (f"**{escaped(subject(tally))}**\n\n{marked(rows(tally))}" for tally in tallies)
     lines = ("".join(f"\n{line}\n" for line in contract(tally)) for tally in tallies)
     return "\n".join(part + line for part, line in zip(parts, lines, strict=True))
 
@@ -59,4 +60,10 @@ def markdown(tallies: Sequence[Mapping[str, Any]]) -> str:
 def marked(table: list[tuple[str, ...]]) -> str:
     """Write rows as a Markdown table."""
     header, *body = table
-    return "".join(f"| {' | '.join(row)} |\n" for row in [header, ("---",) * len(header), *body])
+    shown = [tuple(map(escaped, row)) for row in body]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [header, ("---",) * len(header), *shown])
+
+
+def escaped(words: str) -> str:
+    """Escape what Markdown would read as HTML, as another cell, or as emphasis within a name such as `*batch`."""
+    return re.sub(r"([\\`*<>|\[\]&~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", words)

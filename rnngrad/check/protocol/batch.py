@@ -38,20 +38,21 @@ class Rule:
     axis: int
     join: Callable[[list[NDArray[Any]], list[float]], NDArray[Any]]
 
-    def cotangent(self, whole: NDArray[Any], cut: Cut, share: float) -> NDArray[Any]:
-        """Return the cotangent of a part."""
+    def cotangents(self, whole: NDArray[Any], parts: list[NDArray[Any]], shares: list[float]) -> list[NDArray[Any]]:
+        """Return the cotangent of each part; in a stack an example may have any number of rows."""
         if self.axis >= 0:
-            return np.take(whole, range(*cut), axis=self.axis)
-        return whole * share if self.name == "mean" else whole
+            ends = np.cumsum([part.shape[self.axis] for part in parts])
+            return np.split(whole, ends[:-1], axis=self.axis)
+        return [whole * share if self.name == "mean" else whole for share in shares]
 
 
-def allowed(whole: NDArray[Any], part: NDArray[Any]) -> Iterator[Rule]:
+def allowed(whole: NDArray[Any], parts: list[NDArray[Any]]) -> Iterator[Rule]:
     """Yield the rules that the shapes of an output allow."""
-    if part.shape == whole.shape:
+    if all(part.shape == whole.shape for part in parts):
         yield Rule("sum", -1, lambda parts, _: np.sum(parts, axis=0))
         yield Rule("mean", -1, lambda parts, shares: np.tensordot(shares, parts, axes=1))
-    elif part.ndim == whole.ndim:
-        axes = [i for i in range(whole.ndim) if part.shape[i] != whole.shape[i]]
+    elif all(part.ndim == whole.ndim for part in parts):
+        axes = [i for i in range(whole.ndim) if any(part.shape[i] != whole.shape[i] for part in parts)]
         if len(axes) == 1:
             yield Rule("stack", axes[0], lambda parts, _: np.concatenate(parts, axis=axes[0]))
 
@@ -121,7 +122,7 @@ def rules_of(subject: Subject, name: str, parts: list[Forwarded]) -> list[Rule]:
     whole, pieces = subject.outputs[name], [part.outputs[name] for part in parts]
     scale = max(float(np.abs(piece).max(initial=0.0)) for piece in [whole, *pieces])
     found = []
-    for rule in allowed(whole, pieces[0]):
+    for rule in allowed(whole, pieces):
         joined = rule.join(pieces, shares_of(subject))
         if joined.shape == whole.shape and not any(beyond({name: joined}, {name: whole}, COARSE, {name: scale})):
             found.append(rule)
@@ -166,9 +167,13 @@ def joined_gradients(
     subject: Subject, parts: list[Forwarded], rules: dict[str, Rule]
 ) -> tuple[Arrays, dict[str, float]] | str:
     """Return the gradients that those of the parts make, and the size of the largest entry of all; or words."""
+    shared = {
+        name: rules[name].cotangents(whole, [part.outputs[name] for part in parts], shares_of(subject))
+        for name, whole in subject.upstream.items()
+    }
     found = []
-    for part, cut, share in zip(parts, cuts(subject), shares_of(subject), strict=True):
-        upstream = {name: rules[name].cotangent(whole, cut, share) for name, whole in subject.upstream.items()}
+    for number, (part, cut) in enumerate(zip(parts, cuts(subject), strict=True)):
+        upstream = {name: upstreams[number] for name, upstreams in shared.items()}
         gradients = replace(subject, claimed=part_of(subject, subject.claimed, cut)).backward(part.cache, upstream)
         if isinstance(gradients, str):
             return gradients

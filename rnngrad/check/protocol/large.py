@@ -15,6 +15,7 @@ Array = NDArray[Any]
 
 def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Yield pieces of arrays of one shape, cut alike along their first axes; they are views."""
+    arrays = tuple(map(np.asarray, arrays))  # a row of a matrix is a matrix again
     first = arrays[0]
     if first.nbytes <= PIECE:
         yield arrays

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rnngrad.check.contract import Arrays, at, described, number_array
 from rnngrad.check.protocol.bits import same_bits
 from rnngrad.check.protocol.large import largest
+from rnngrad.errors import named
 from rnngrad.pair import Pair
 from rnngrad.result import Finding, Verdict
 from rnngrad.spec import Sizes
@@ -69,16 +70,21 @@ class Subject:
     lenient: bool = False  # a gradient that is missing or None is zeros
 
     def forward(self, inputs: Arrays | None = None, handing: Handing = copied) -> Forwarded | str:
-        """Run forward; return the words for it where it raises."""
+        """Run forward; return the words for it where it raises, or gives arrays of one shape outputs of another."""
         handed = {name: handing(array) for name, array in (inputs or self.inputs).items()}
         self.calls["forward"] += 1
         try:
             returned, cache = self.pair.forward(handed)
-            return Forwarded({name: np.asarray(returned[name]) for name in self.outputs}, cache)
+            outputs = {name: np.asarray(returned[name]) for name in self.outputs}
         except MemoryError:
             raise
         except Exception as error:
-            return f"forward raises {type(error).__name__}: {error}"
+            return f"forward raises {named(error)}"
+        if inputs is None or all(array.shape == self.inputs[name].shape for name, array in inputs.items()):
+            for name, array in outputs.items():
+                if array.shape != (first := self.outputs[name].shape):
+                    return f"forward returns shape {array.shape} for {name}, at the first call {first}"
+        return Forwarded(outputs, cache)
 
     def backward(
         self, cache: Any, cotangents: Mapping[str, Any] | None = None, handing: Handing = copied
@@ -94,7 +100,7 @@ class Subject:
         except Unlike as error:
             return f"backward returns {error}"
         except Exception as error:
-            return f"backward raises {type(error).__name__}: {error}"
+            return f"backward raises {named(error)}"
 
     def rerun(self, cotangents: Mapping[str, Any] | None = None, inputs: Arrays | None = None) -> Arrays | str:
         """Run forward and backward afresh."""
@@ -104,7 +110,7 @@ class Subject:
     def alike(self, name: str, raw: Mapping[str, Any]) -> NDArray[Any]:
         """Return a gradient as an array like the first one; raise Unlike where it is none."""
         like, value = self.claimed[name], raw.get(name)
-        if isinstance(value, np.ndarray) and value.dtype == like.dtype and value.shape == like.shape:
+        if type(value) is np.ndarray and value.dtype == like.dtype and value.shape == like.shape:
             return value
         if value is None and self.lenient:
             return np.zeros_like(like)
