@@ -9,6 +9,7 @@ import pytest
 from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
 
 import rnngrad as rg
+from rnngrad.check.diagnose.view import View
 from rnngrad.check.pipeline import examined
 
 FAIL = rg.Verdict.FAIL
@@ -421,3 +422,43 @@ def test_a_gradient_that_adds_up_over_calls_is_named_without_the_contract():
     assert rg.check(sine, rg.Case(seed=1)).findings[0].kind == "state"
     report = rg.check(sine, rg.Case(seed=1), contract=False)
     assert any("each call adds to what the last one left" in message for message in said(report, "x"))
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (1 + 2.0**-26, "1 + 1.5e-08 times the true gradient"),
+        (1 - 2.0**-26, "1 - 1.5e-08 times the true gradient"),
+        (-1 - 2.0**-26, "-(1 + 1.5e-08) times the true gradient"),
+        (1.0005, "1.0005 times the true gradient"),
+        (-1.05, "-1.05 times the true gradient"),
+    ],
+)
+def test_a_factor_beside_one_is_written_by_how_much_it_differs_from_one(by, words):
+    best = check(elementwise(np.sin, lambda x: by * np.cos(x)), rg.Case(n=3, seed=1))["x"].diagnoses[0]
+    assert best.message.startswith(f"dx is consistent with {words}: the same direction")
+    assert best.brief == words
+
+
+@pytest.mark.parametrize(
+    ("true", "claimed"),
+    [([0.39, 0.31, 0.99], [0.3, 0.4, 0.9]), ([0.34], [0.3])],
+    ids=["beyond half a unit", "one number"],
+)
+def test_numbers_that_are_short_by_chance_are_not_called_rounded(true, claimed):
+    pair = rg.pair(lambda x: (np.array(true) * x, x), lambda d, x: np.array(claimed) * d, inputs={"x": "n"})
+    ones = np.ones(len(true))
+    report = check(pair, {"x": ones}, cotangents={"out": ones})
+    assert not any("rounding" in message for message in said(report, "x")), said(report, "x")
+
+
+def test_gradients_rounded_to_some_decimals_are_called_so():
+    pair = rg.pair(lambda x: (np.sin(x), x), lambda d, x: np.round(d * np.cos(x), 2), inputs={"x": "n"})
+    report = check(pair, {"x": RNG.normal(size=4)}, cotangents={"out": np.ones(4)}, contract=False)
+    assert "rounding to 2 decimals" in said(report, "x")[0]
+
+
+@pytest.mark.parametrize(("slack", "fits"), [(1e-3, True), (0.6, False)])
+def test_where_bars_are_as_wide_as_the_error_nothing_explains_it(slack, fits):
+    view = View("x", "dx", np.array([2.0, 4.0]), np.array([1.0, 3.0]), slack, ("n",), (1,))
+    assert np.isfinite(view.misfit(np.array([2.0, 4.0 + 0.9 * slack]))) == fits

@@ -10,7 +10,7 @@ import numpy as np
 from rnngrad.check.diagnose.activation import corrections
 from rnngrad.check.diagnose.jacobian import softmax_corrections
 from rnngrad.check.diagnose.stage import Guess, Stage
-from rnngrad.check.diagnose.view import View
+from rnngrad.check.diagnose.view import LEFT, View
 from rnngrad.check.diagnose.words import listed
 
 __all__ = ["carriers", "corrected", "ignored", "turned"]
@@ -59,7 +59,8 @@ def corrected(stage: Stage) -> Iterator[Guess]:
         for name in (name for name in wrong if name in claims):
             view = wrong[name]
             apart = np.abs(claims[name] - view.true)[:, view.wrong].max(axis=1)
-            for place in np.flatnonzero(apart <= view.slack * np.fmax(1.0, ratios)):
+            off = LEFT * np.abs(view.claimed - view.true)[view.wrong].max()
+            for place in np.flatnonzero((apart <= view.slack * np.fmax(1.0, ratios)) & (apart <= off)):
                 words = found[place][0]
                 yield Guess(name, "derivative", words, float(apart[place]) / view.size, brief(words))
 

@@ -14,6 +14,7 @@ __all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_m
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
 DECIMALS = range(1, 13)
+DIGITS = 3  # entries that must all be short decimals where there is one case alone: inputs are drawn as such
 
 
 def zero(stage: Stage) -> Iterator[Guess]:
@@ -57,8 +58,17 @@ def multiple(stage: Stage) -> Iterator[Guess]:
         by = fitted(view, view.known)
         left = view.misfit(by * view.true)
         if telling.sum() >= stage.least(2) and np.isfinite(left):
-            words = f"{by:.6g} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
-            yield Guess(name, "multiple", words, left, f"{by:.4g} times the true gradient")
+            words = f"{beside_one(by)} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
+            yield Guess(name, "multiple", words, left, f"{beside_one(by)} times the true gradient")
+
+
+def beside_one(by: float) -> str:
+    """Write a factor; where that would read 1, or -1, by how much it differs from that."""
+    apart = abs(by) - 1
+    if abs(apart) >= NEAR**2:
+        return f"{by:.6g}"
+    near = f"1 {'+' if apart > 0 else '-'} {abs(apart):.2g}"
+    return f"-({near})" if by < 0 else near
 
 
 def clipped(stage: Stage) -> Iterator[Guess]:
@@ -90,7 +100,8 @@ def rounded(stage: Stage) -> Iterator[Guess]:
                 yield Guess(name, "precision", words, float(apart.max()) / view.size, f"rounded to {dtype.__name__}")
         for places in DECIMALS:
             same = (np.round(view.claimed, places) == view.claimed).all()
-            if same and (apart <= 10.0**-places).all() and view.claimed.any():
+            half = (apart <= 0.5 * 10.0**-places + view.slack).all()
+            if same and half and view.claimed.any() and len(apart) >= stage.least(DIGITS):
                 words = f"rounding to {places} decimals"
                 yield Guess(name, "precision", words, float(apart.max()) / view.size, f"rounded to {places} decimals")
                 break
