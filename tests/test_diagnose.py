@@ -462,3 +462,39 @@ def test_gradients_rounded_to_some_decimals_are_called_so():
 def test_where_bars_are_as_wide_as_the_error_nothing_explains_it(slack, fits):
     view = View("x", "dx", np.array([2.0, 4.0]), np.array([1.0, 3.0]), slack, ("n",), (1,))
     assert np.isfinite(view.misfit(np.array([2.0, 4.0 + 0.9 * slack]))) == fits
+
+
+WHERE_IT_IS_WRONG = {
+    "some value is large": lambda x: x.size > 0 and x.max() > 4,
+    "there are three, or the first is above zero": lambda x: x.size >= 3 or x[0] > 0,
+    "there is a value above a half": lambda x: (x > 0.5).any(),
+    "the sum is above zero": lambda x: x.sum() > 0,
+}
+
+
+@pytest.mark.parametrize("where", WHERE_IT_IS_WRONG)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("n", "scale"), [(1, 1.0), (2, 8.0), (3, 8.0)])
+def test_no_size_is_called_right_where_it_is_wrong_for_some_values(where, seed, n, scale):
+    wrong = WHERE_IT_IS_WRONG[where]
+    pair = elementwise(np.sin, lambda x: np.cos(x) * (1 + 1e-3 * wrong(x)))
+    words = said(check(pair, rg.Case(n=n, scale=scale, seed=seed)), "x")
+    assert not any("whenever" in one or "wrong only" in one or "equals" in one for one in words), words
+
+
+def test_an_error_too_small_to_be_seen_by_a_slope_is_not_called_absent_elsewhere():
+    pair = elementwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2 + 1e-12)
+    words = said(check(pair, rg.Case(n=1, seed=0)), "x")
+    assert not any("n >= 3" in one or "some of the indices" in one for one in words), words
+
+
+def test_what_is_wrong_for_large_values_alone_is_called_so():
+    pair = elementwise(np.sin, lambda x: np.cos(x) + np.where(abs(x) > 0.5, x**3, 0.0))
+    assert "dx is right while x is small: wrong for large values alone?" in said(check(pair, rg.Case(n=8, seed=1)), "x")
+
+
+def test_given_arrays_are_varied_before_a_condition_on_values_is_stated():
+    pair = elementwise(np.sin, lambda x: np.cos(x) + x**3 + np.sin(x) ** 2)
+    assert "dx is right while x is zero: a term in it is wrong or missing?" in said(
+        check(pair, {"x": RNG.normal(size=3)}), "x"
+    )

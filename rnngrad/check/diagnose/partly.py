@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.diagnose.stage import Guess, Stage
-from rnngrad.check.diagnose.view import View, likeness
+from rnngrad.check.diagnose.view import LEFT, View, largest, likeness
 from rnngrad.check.diagnose.whole import named_multiple
 
 __all__ = ["located", "part", "place"]
@@ -19,6 +19,9 @@ VAGUE = "some of the indices"
 def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
     """Return the parts in which all wrong entries lie, by name, the most telling first; outside all are right."""
     wrong, known = view.wrong, view.known
+    off = np.where(known, np.abs(view.claimed - view.true), 0.0)
+    if largest(off[~wrong]) > LEFT * largest(off):
+        return []  # what lies within the bars may be wrong as well
     found: list[tuple[str, Mask]] = []
     for axis in range(wrong.ndim):
         size, blocks = wrong.shape[axis], view.blocks[axis]

@@ -8,14 +8,16 @@ import numpy as np
 
 from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
-from rnngrad.check.diagnose.conditions import changed, dim_conditions, left_out, value_conditions
+from rnngrad.check.diagnose.conditions import changed, left_out
 from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, misshapen, tried
+from rnngrad.check.diagnose.sizes import dim_conditions
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.stages import stage_at
 from rnngrad.check.diagnose.upstream import carriers
+from rnngrad.check.diagnose.values import value_conditions
 from rnngrad.check.diagnose.wording import pattern, said
 from rnngrad.result import Diagnosis, GradientResult, Report, Verdict
 
@@ -79,7 +81,7 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     extra = [
         *(attempted(values, base, vague, guesses) if vague else ()),
         *tried(carriers, limited(base, others)),
-        *attempted(sizes, base, steady, guesses),
+        *tried(lambda _: dim_conditions([here] if beside is None else [here, beside], steady), base),
     ]
     spoken = said(scene, [*guesses.values(), *extra])
     for name in others:
@@ -111,11 +113,6 @@ def agreement(here: Stage, there: Stage) -> int:
 def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
     """Say of which gradients an eps is left out."""
     yield from left_out(stage.scene, names)
-
-
-def sizes(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
-    """Say for which sizes of the dims gradients are right."""
-    yield from dim_conditions(stage.scene, names)
 
 
 def values(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
