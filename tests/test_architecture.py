@@ -155,6 +155,7 @@ WITHIN = {
         "upstream": {"activation", "jacobian", "stage", "view", "words"},
         "shapes": {"stage", "view"},
         "spanned": {"stage", "view"},
+        "sums": {"stage", "view", "words"},
         "moved": {"stage", "view"},
         "partly": {"stage", "view", "whole"},
         "sizes": {"conditions", "scene", "stage"},
@@ -162,7 +163,7 @@ WITHIN = {
         "following": {"conditions", "stage"},
         "stages": {"moved", "scene", "stage", "truth", "view"},
         "steps": {"partly", "scene", "stage", "view"},
-        "search": {"moved", "partly", "calls", "shapes", "spanned", "stage", "steps", "upstream", "whole"},
+        "search": {"moved", "partly", "calls", "shapes", "spanned", "stage", "steps", "sums", "upstream", "whole"},
         "report": {
             "breached",
             "conditions",

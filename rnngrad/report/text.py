@@ -27,11 +27,13 @@ def render(report: Report) -> str:
 
 
 def table(gradients: Sequence[GradientResult]) -> list[str]:
-    """Lay the gradients out in a table; where that is too wide, with the two values of each in a line below."""
+    """Lay the gradients out in a table; where it is too wide its header is, or the values of each, in a second line."""
     rows = [HEADER, *map(cells, gradients)]
-    lines = columns(rows)
-    if max(map(len, lines)) <= WIDTH:
-        return lines
+    first = tuple("would have" if cell == HEADER[-1] else "" for cell in HEADER)
+    second = (*HEADER[:-1], "seen")
+    for lines in (columns(rows), columns([first, second, *rows[1:]])):
+        if max(map(len, lines)) <= WIDTH:
+            return lines
     head, *narrow = columns([(name, verdict, worst, off, seen) for name, verdict, worst, _, _, off, seen in rows])
     found = [head]
     for line, (_, _, _, claimed, numeric, off, _) in zip(narrow, rows[1:], strict=True):

@@ -12,7 +12,7 @@ from rnngrad.check.diagnose.conditions import changed, left_out
 from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
 from rnngrad.check.diagnose.scene import Scene
-from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, misshapen, tried
+from rnngrad.check.diagnose.search import IN_PART, LAST, OF_SHAPE, explain, limited, misshapen, tried
 from rnngrad.check.diagnose.sizes import dim_conditions
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.stages import stage_at
@@ -129,6 +129,9 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside
     guesses = explain(here, beside)
+    if beside is not None:  # of the two cases the other one may be that with enough numbers to tell
+        left = [name for name in here.views if name not in guesses and name in beside.views]
+        guesses = explain(limited(beside, left), limited(here, left)) | guesses if left else guesses
     for more in SEARCHES:
         left = [name for name in here.views if name not in guesses]
         for guess in attempted(more, base, left, guesses) if left else ():
@@ -138,8 +141,10 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
     left = [name for name in here.views if name not in guesses]
     guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
-    if beside is not None:
-        left = [name for name in names if name not in guesses]
+    left = [name for name in names if name not in guesses]
+    guesses = explain(limited(here, left), beside, LAST) | guesses
+    if beside is not None:  # what does not hold at another case where it is wrong as well explains nothing
+        left = [name for name in names if name not in guesses and name not in beside.views]
         guesses = alone(here, left, f"though not at {beside.scene.case}") | guesses
     return guesses
 

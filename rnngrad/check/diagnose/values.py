@@ -139,7 +139,9 @@ def settled(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
     circle = circled(scene, small, states)
     if any(np.abs(circle[name]).max(initial=0.0) < GONE for name in states):
         return  # where a state dies away everything equals everything
-    yield Condition(f"{said}: one in the place of the other, as index -1 does at step 0?", circle)
+    timed = any(axis is not None for _, axis in states.values())
+    hint = ", as index -1 does at step 0?" if timed else ", or a term in their difference?"
+    yield Condition(f"{said}: one in the place of the other{hint}", circle)
     times = {stage.output_axes[output][axis] for output, axis in states.values() if axis is not None} - {""}
     held = {
         name: (place, np.take(small[name], [0], place))

@@ -1,6 +1,7 @@
 """The whole gradient is a simple function of the true one: zero, a multiple, clipped, rounded, shifted by a term."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from rnngrad.check.diagnose.view import View
 __all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "zero"]
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
+FEW = 3  # entries that a single term must explain where there is one case alone
 DECIMALS = range(1, 13)
 DIGITS = 3  # entries that must all be short decimals where there is one case alone: inputs are drawn as such
 
@@ -134,6 +136,7 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
                 terms[f"the cotangent of {output}"] = v
                 terms |= {f"the cotangent of {output} times {called}": v * a for called, a in arrays.items()}
         some = view.known
+        yield from single(stage, view, terms)
         if not terms or some.sum() < 2 * len(terms):
             continue
         columns = np.stack([term[some] for term in terms.values()], axis=-1)
@@ -144,3 +147,13 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
             parts = [f"{n:+d} times {term}" for n, term in zip(counts, terms, strict=True) if n]
             words = f"the true gradient with {' and '.join(parts)} added to it: a direct path is missing or wrong?"
             yield Guess(name, "path", words, left, "a direct path is missing or wrong")
+
+
+def single(stage: Stage, view: View, terms: dict[str, NDArray[Any]]) -> Iterator[Guess]:
+    """Guess that one term is missing, or added once too often."""
+    for term, array in terms.items():
+        for n in (-1, 1):
+            left = view.misfit(view.true + n * array)
+            if np.isfinite(left) and view.known.sum() >= stage.least(FEW):
+                words = f"the true gradient with {n:+d} times {term} added to it: a direct path is missing or wrong?"
+                yield Guess(view.name, "path", words, left, "a direct path is missing or wrong")
