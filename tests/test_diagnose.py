@@ -611,3 +611,16 @@ def test_an_error_that_follows_from_another_gets_no_condition_on_values_beside()
     (only,) = check(pair, rg.Case(n=1, seed=0))["x"].diagnoses
     assert only.kind == "following"
     assert "it is right while block 0 of W is zero" in only.message
+
+
+def test_another_length_with_other_numbers_is_no_sum_over_the_wrong_axis():
+    right = summed_over(0)
+    change = {"g": lambda g, x: 2 * np.ones(len(x)), "b": lambda b, x: b}
+
+    def backward(cotangents, cache):
+        found = right.backward(cotangents, cache)
+        return {name: change.get(name, lambda g, _: g)(g, found["x"]) for name, g in found.items()}
+
+    report = check(rg.Pair(right.forward, backward, inputs=right.inputs), rg.Case(N=4, M=3, seed=1))
+    assert report["g"].verdict is FAIL
+    assert not any("sum over" in one for one in said(report, "g")), said(report, "g")

@@ -35,10 +35,9 @@ def missummed(stage: Stage) -> Iterator[Guess]:
     for name, view in stage.views.items():
         claimed = raw.get(name, np.empty(0))
         for words, predicted in sums(stage, view):
-            if predicted.size == claimed.size > 0:
-                apart = float(np.abs(predicted.ravel() - claimed.ravel()).max())
-                if apart <= view.slack:
-                    yield guess(view, words, apart / (view.largest or 1.0))
+            apart = np.abs(predicted - claimed) if predicted.shape == claimed.shape else np.array(np.inf)
+            if apart.max(initial=0.0) <= view.slack:
+                yield guess(view, words, float(apart.max()) / (view.largest or 1.0))
 
 
 def guess(view: View, words: str, left: float) -> Guess:

@@ -47,9 +47,9 @@ def value_conditions(stage: Stage, names: Sequence[str]) -> Iterator[Guess]:
 def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the gradients that are right at several points where a condition holds, and what makes them right."""
     tried, beside = [], []
-    for inputs in [stage.scene.inputs, *islice(elsewhere(stage.scene), TRIES - 1)]:
-        there = next(islice(conditions(stage, inputs), place, None), None)
-        if there is not None and there.words == condition.words:
+    for inputs in [stage.scene.inputs, *elsewhere(stage.scene)]:
+        here = islice(conditions(stage, inputs), place, place + 1)
+        for there in (one for one in here if one.words == condition.words):
             tried.append(judged(stage.scene, there.inputs, names))
             beside.append(judged(stage.scene, as_large(inputs, there.inputs), names))
     for name in borne_out(tried, names):
