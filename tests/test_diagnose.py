@@ -9,6 +9,7 @@ import pytest
 from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
 
 import rnngrad as rg
+from rnngrad.check.diagnose.view import View
 from rnngrad.check.pipeline import examined
 
 FAIL = rg.Verdict.FAIL
@@ -149,7 +150,56 @@ BOTH_WAYS = rg.jacobian(
 KERNEL = rg.Case(N=2, C=2, L=3, K=3, F=2, seed=1)
 QUERY = rg.Case(n=3, d=2, m=4, e=5, seed=1)
 
+
+def masked(x):
+    return np.arange(x.size).reshape(x.shape) % 3 > 0
+
+
+def dropout(slope):
+    return rg.pair(lambda x: (x * masked(x) / 0.7, x), lambda d, x: d * slope(x), inputs={"x": "N D"}, name="dropout")
+
+
+def log_softmax(axis):
+    def forward(z):
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        return np.log(p), p
+
+    return rg.pair(
+        forward, lambda d, p: d - p * d.sum(axis=axis, keepdims=True), inputs={"z": "N K"}, name="log_softmax"
+    )
+
+
+def gain_forgotten():
+    def backward(d, cache):
+        hat, std, _ = cache
+        return (d - d.mean(axis=0) - hat * (d * hat).mean(axis=0)) / std, (d * hat).sum(axis=0)
+
+    return rg.pair(batch_norm, backward, inputs={"x": "N d", "gamma": "d"}, name="batch_norm")
+
+
+gated = rg.pair(
+    lambda x, h, z: (z * h + (1 - z) * np.tanh(x * h), (x, h, z, np.tanh(x * h))),
+    lambda d, c: (
+        d * (1 - c[2]) * (1 - c[3] ** 2) * c[1],
+        d * (1 - c[2]) * (1 - c[3] ** 2) * c[0],
+        d * (c[1] - c[3]),
+    ),
+    inputs={"x": "n", "h": "n", "z": "n"},
+    name="gated",
+)
+
 UNSEEN = [
+    (dropout(masked), rg.Case(N=1, D=2, seed=0), "x", "0.7 times the true gradient"),
+    (dropout(lambda x: 1 / 0.7), rg.Case(N=1, D=1, seed=0), "x", "the true gradient but where that is zero: a mask"),
+    (
+        log_softmax(0),
+        rg.Case(N=1, K=2, seed=0),
+        "z",
+        "the sum in the Jacobian of the log-softmax out taken over axis 0",
+    ),
+    (gain_forgotten(), rg.Case(N=2, d=1, seed=0), "x", "a factor of gamma missing"),
+    (gated, rg.Case(n=1, seed=0), "h", "-1 times the cotangent of out times z added to it: a direct path is missing"),
     (attention_backward(scale=lambda d: 1), QUERY, "q", "sqrt(d) times the true gradient"),
     (attention_backward(scale=lambda d: d), QUERY, "k", "1/sqrt(d) of the true gradient"),
     (attention_backward(swap=True), rg.Case(n=2, d=1, m=2, e=1, seed=0), "q", "the true gradient of k"),
@@ -421,3 +471,156 @@ def test_a_gradient_that_adds_up_over_calls_is_named_without_the_contract():
     assert rg.check(sine, rg.Case(seed=1)).findings[0].kind == "state"
     report = rg.check(sine, rg.Case(seed=1), contract=False)
     assert any("each call adds to what the last one left" in message for message in said(report, "x"))
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (1 + 2.0**-26, "1 + 1.5e-08 times the true gradient"),
+        (1 - 2.0**-26, "1 - 1.5e-08 times the true gradient"),
+        (-1 - 2.0**-26, "-(1 + 1.5e-08) times the true gradient"),
+        (1.0005, "1.0005 times the true gradient"),
+        (-1.05, "-1.05 times the true gradient"),
+    ],
+)
+def test_a_factor_beside_one_is_written_by_how_much_it_differs_from_one(by, words):
+    best = check(elementwise(np.sin, lambda x: by * np.cos(x)), rg.Case(n=3, seed=1))["x"].diagnoses[0]
+    assert best.message.startswith(f"dx is consistent with {words}: the same direction")
+    assert best.brief == words
+
+
+@pytest.mark.parametrize(
+    ("true", "claimed"),
+    [([0.39, 0.31, 0.99], [0.3, 0.4, 0.9]), ([0.34], [0.3])],
+    ids=["beyond half a unit", "one number"],
+)
+def test_numbers_that_are_short_by_chance_are_not_called_rounded(true, claimed):
+    pair = rg.pair(lambda x: (np.array(true) * x, x), lambda d, x: np.array(claimed) * d, inputs={"x": "n"})
+    ones = np.ones(len(true))
+    report = check(pair, {"x": ones}, cotangents={"out": ones})
+    assert not any("rounding" in message for message in said(report, "x")), said(report, "x")
+
+
+def test_gradients_rounded_to_some_decimals_are_called_so():
+    pair = rg.pair(lambda x: (np.sin(x), x), lambda d, x: np.round(d * np.cos(x), 2), inputs={"x": "n"})
+    report = check(pair, {"x": RNG.normal(size=4)}, cotangents={"out": np.ones(4)}, contract=False)
+    assert "rounding to 2 decimals" in said(report, "x")[0]
+
+
+@pytest.mark.parametrize(("slack", "fits"), [(1e-3, True), (0.6, False)])
+def test_where_bars_are_as_wide_as_the_error_nothing_explains_it(slack, fits):
+    view = View("x", "dx", np.array([2.0, 4.0]), np.array([1.0, 3.0]), slack, ("n",), (1,))
+    assert np.isfinite(view.misfit(np.array([2.0, 4.0 + 0.9 * slack]))) == fits
+
+
+WHERE_IT_IS_WRONG = {
+    "some value is large": lambda x: x.size > 0 and x.max() > 4,
+    "there are three, or the first is above zero": lambda x: x.size >= 3 or x[0] > 0,
+    "there is a value above a half": lambda x: (x > 0.5).any(),
+    "the sum is above zero": lambda x: x.sum() > 0,
+}
+
+
+@pytest.mark.parametrize("where", WHERE_IT_IS_WRONG)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("n", "scale"), [(1, 1.0), (2, 8.0), (3, 8.0)])
+def test_no_size_is_called_right_where_it_is_wrong_for_some_values(where, seed, n, scale):
+    wrong = WHERE_IT_IS_WRONG[where]
+    pair = elementwise(np.sin, lambda x: np.cos(x) * (1 + 1e-3 * wrong(x)))
+    words = said(check(pair, rg.Case(n=n, scale=scale, seed=seed)), "x")
+    assert not any("whenever" in one or "wrong only" in one or "equals" in one for one in words), words
+
+
+def test_an_error_too_small_to_be_seen_by_a_slope_is_not_called_absent_elsewhere():
+    pair = elementwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2 + 1e-12)
+    words = said(check(pair, rg.Case(n=1, seed=0)), "x")
+    assert not any("n >= 3" in one or "some of the indices" in one for one in words), words
+
+
+def test_what_is_wrong_for_large_values_alone_is_called_so():
+    pair = elementwise(np.sin, lambda x: np.cos(x) + np.where(abs(x) > 0.5, x**3, 0.0))
+    assert "dx is right while x is small: wrong for large values alone?" in said(check(pair, rg.Case(n=8, seed=1)), "x")
+
+
+def test_given_arrays_are_varied_before_a_condition_on_values_is_stated():
+    pair = elementwise(np.sin, lambda x: np.cos(x) + x**3 + np.sin(x) ** 2)
+    assert "dx is right while x is zero: a term in it is wrong or missing?" in said(
+        check(pair, {"x": RNG.normal(size=3)}), "x"
+    )
+
+
+def summed_over(axis):
+    """Return a layer with a gain and a bias, the gradients of both summed over an axis."""
+
+    def forward(x, g, b):
+        return g * np.tanh(x) + b, (x, g)
+
+    def backward(d, cache):
+        x, g = cache
+        return d * g * (1 - np.tanh(x) ** 2), (d * np.tanh(x)).sum(axis=axis), d.sum(axis=axis)
+
+    return rg.pair(forward, backward, inputs={"x": "N M", "g": "M", "b": "M"}, name="layer")
+
+
+@pytest.mark.parametrize(
+    "case", [rg.Case(N=2, M=2, seed=0), rg.Case(N=4, M=3, seed=1)], ids=["square", "another length"]
+)
+def test_gains_and_biases_summed_over_the_wrong_axis_are_named_whether_their_shape_is_right_or_not(case):
+    report = check(summed_over(1), case)
+    for name in "gb":
+        best = report[name].diagnoses[0]
+        assert best.message.startswith("dg and db are consistent with a sum over M in the place of the sum over N")
+        assert best.brief == "summed over the wrong axis"
+
+
+def test_a_cotangent_that_is_handed_on_as_it_is_is_called_so():
+    pair = rg.pair(lambda x: (x**2, None), lambda d, _: d, inputs={"x": "n"}, name="square")
+    assert said(check(pair, rg.Case(n=1, seed=0), contract=False), "x")[0].startswith(
+        "dx is consistent with the cotangent of out as it is: no derivative is applied"
+    )
+
+
+@pytest.mark.parametrize("where", ["though not at", "in a single entry"])
+def test_what_is_refuted_at_another_case_is_no_explanation(where):
+    group = rg.pair(
+        lambda x: (x - x.mean(axis=2, keepdims=True), x),
+        lambda d, _: d - d.mean(axis=1, keepdims=True),
+        inputs={"x": "N G C"},
+    )
+    huber = elementwise(lambda x: np.where(abs(x) < 0.5, x * x, abs(x) - 0.25), lambda x: 2 * x)
+    found = [
+        *said(check(group, rg.Case(N=1, G=1, C=2, seed=0)), "x"),
+        *said(check(huber, rg.Case(n=1, seed=0)), "x"),
+    ]
+    assert found
+    assert not any(where in one and "seen at" not in one for one in found), found
+
+
+def test_an_error_that_follows_from_another_gets_no_condition_on_values_beside():
+    def forward(x, W):
+        z, c = np.split(W @ x, 2)
+        z = 1 / (1 + np.exp(-z))
+        return z * x + (1 - z) * np.tanh(c), (x, W, z, np.tanh(c))
+
+    def backward(d, cache):
+        x, W, z, c = cache
+        da = np.concatenate([d * (c - x) * z * (1 - z), d * (1 - z) * (1 - c**2)])
+        return W.T @ da + d * z, np.outer(da, x)
+
+    pair = rg.pair(forward, backward, inputs={"x": "n", "W": "2*n n"}, name="gate")
+    (only,) = check(pair, rg.Case(n=1, seed=0))["x"].diagnoses
+    assert only.kind == "following"
+    assert "it is right while block 0 of W is zero" in only.message
+
+
+def test_another_length_with_other_numbers_is_no_sum_over_the_wrong_axis():
+    right = summed_over(0)
+    change = {"g": lambda g, x: 2 * np.ones(len(x)), "b": lambda b, x: b}
+
+    def backward(cotangents, cache):
+        found = right.backward(cotangents, cache)
+        return {name: change.get(name, lambda g, _: g)(g, found["x"]) for name, g in found.items()}
+
+    report = check(rg.Pair(right.forward, backward, inputs=right.inputs), rg.Case(N=4, M=3, seed=1))
+    assert report["g"].verdict is FAIL
+    assert not any("sum over" in one for one in said(report, "g")), said(report, "g")

@@ -123,13 +123,50 @@ def test_diagnoses_are_shown_once_each_in_lines_under_their_label_and_the_best_o
     shown = text.render(
         report(replace(W, diagnoses=(AVERAGED, LONG)), replace(V, diagnoses=(AVERAGED,)), lead="W", verdict=FAIL)
     ).split("\n")
-    assert shown[0] == ("W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient; also wrong: V")
+    assert shown[0] == "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient"
     assert shown[-4:-1] == [
         "diagnosis  dW is consistent with 1/N of the true gradient",
-        "diagnosis  dW is right while x is zero and x is zero and x is zero and x is zero and x is zero and x",
-        "           is zero and x is zero and x is zero and y is",
+        "diagnosis  dW is right while x is zero and x is zero and x is zero and x is zero",
+        "           and x is zero and x is zero and x is zero and x is zero and y is",
     ]
     assert sum("1/N" in line for line in shown) == 2
+
+
+def test_nothing_but_what_is_to_be_pasted_is_wider_than_a_terminal():
+    said = "the cotangent is changed in place, " * 6
+    open_one = replace(K, name="encoder.layers.norm1.gamma", findings=(Finding(OPEN, "kink", "k", said),))
+    close = replace(W, backward=-0.12345678912e-5, numeric=-0.12345678913e-5, worst_index=(10, 11))
+    path = "/a/" + "long/" * 20 + "name-of-a-file.py"
+    given = report(open_one, close, V, B, EMPTY, lead="W", verdict=FAIL, notes=(f"it is in {path} and {said}",))
+    lines = text.render(given).split("\n")
+    assert {line for line in lines if len(line) > 80} == {f"           {path}"}
+    assert lines[4:13] == [
+        "gradient                    verdict       worst     off by  would have seen",
+        "encoder.layers.norm1.gamma  inconclusive  all       5e-1    5e+0",
+        "    backward 1, numeric 0.5 ± 5e-1",
+        "W                           FAIL          [10, 11]  3e-1    1e-12",
+        "    backward -1.2345678912e-06, numeric -1.2345678913e-06 ± 4e-13",
+        "V                           FAIL          [1]       3e-1    1e-12",
+        "    backward 0.3127, numeric 0.6254 ± 4e-13",
+        "b                           FAIL",
+        "e                           pass",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "line"),
+    [
+        ((), "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient"),
+        (("long_name_a", "long_name_b"), "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; twice; 2 more wrong"),
+        (("V", "u"), "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; twice; also wrong: V, u"),
+        (("V", "u"), "W[0, 1]: backward 0.3127, numeric 0.6254 ± 4e-13; 1/N of the true gradient"),
+    ],
+)
+def test_the_headline_names_the_others_that_are_wrong_where_there_is_room(others, line):
+    brief = "twice" if "twice" in line else "1/N of the true gradient"
+    lead = replace(W, diagnoses=(replace(AVERAGED, brief=brief),))
+    given = report(lead, *(replace(V, name=name) for name in others), lead="W", verdict=FAIL)
+    assert text.headline(given) == line
 
 
 def test_a_diagnosis_that_does_not_fit_into_80_columns_of_the_headline_is_left_to_the_lines_below():

@@ -1,5 +1,6 @@
 """A report as text for the terminal: the headline first, then the table, then how to run it again."""
 
+from collections.abc import Sequence
 from textwrap import fill
 
 from rnngrad.report.numbers import bar, pairwise, value
@@ -8,20 +9,37 @@ from rnngrad.result import Finding, GradientResult, Report, Verdict
 
 __all__ = ["HEADER", "cells", "diagnoses", "found", "headline", "render", "subject", "wrong_entries"]
 
-WIDTH = 100
-HEADLINE = 80  # columns that a CI log shows of a line
+WIDTH = 80  # columns of a terminal, and of a line that a CI log shows; what is to be pasted may be longer
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
 
 def render(report: Report) -> str:
     """Return the report as lines of text."""
-    lines = [headline(report), "", subject(report), *columns([HEADER, *map(cells, report.gradients)])]
+    first = headline(report)
+    lines = [first, "", subject(report), *table(report.gradients)]
     for gradient in report.gradients:
         lines += wrong_entries(gradient)
-    lines += [f"{label(finding)}{finding.message}" for finding in found(report) if finding.message != lines[0]]
-    lines += [line for message in diagnoses(report) for line in wrapped("diagnosis", message)]
-    lines += [f"note       {note}" for note in report.notes]
+    remarks = [(label(finding), finding.message) for finding in found(report) if finding.message != first]
+    remarks += [("diagnosis", message) for message in diagnoses(report)]
+    remarks += [("note", note) for note in report.notes]
+    lines += [line for called, message in remarks for line in wrapped(called, message)]
     return "\n".join([*lines, f"replay     {report.replay}"])
+
+
+def table(gradients: Sequence[GradientResult]) -> list[str]:
+    """Lay the gradients out in a table; where it is too wide its header is, or the values of each, in a second line."""
+    rows = [HEADER, *map(cells, gradients)]
+    first = tuple("would have" if cell == HEADER[-1] else "" for cell in HEADER)
+    second = (*HEADER[:-1], "seen")
+    for lines in (columns(rows), columns([first, second, *rows[1:]])):
+        if max(map(len, lines)) <= WIDTH:
+            return lines
+    head, *narrow = columns([(name, verdict, worst, off, seen) for name, verdict, worst, _, _, off, seen in rows])
+    found = [head]
+    for line, (_, _, _, claimed, numeric, off, _) in zip(narrow, rows[1:], strict=True):
+        values = f"backward {claimed}, numeric {numeric}" if off else numeric
+        found += [line, f"    {values}"] if values else [line]
+    return found
 
 
 def found(report: Report) -> list[Finding]:
@@ -31,7 +49,7 @@ def found(report: Report) -> list[Finding]:
 
 def label(finding: Finding) -> str:
     """Say whether a finding is about the contract or about the numbers."""
-    return "contract   " if finding.breach else "finding    "
+    return "contract" if finding.breach else "finding"
 
 
 def diagnoses(report: Report) -> list[str]:
@@ -40,8 +58,11 @@ def diagnoses(report: Report) -> list[str]:
 
 
 def wrapped(label: str, message: str) -> list[str]:
-    """Break a message into lines under a label."""
-    return fill(message, WIDTH, initial_indent=f"{label:11}", subsequent_indent=" " * 11).split("\n")
+    """Break a message into lines under a label; words stay whole, so that a path can be pasted."""
+    first, rest = f"{label:11}", " " * 11
+    return fill(
+        message, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    ).split("\n")
 
 
 def wrong_entries(gradient: GradientResult) -> list[str]:
@@ -59,7 +80,10 @@ def wrong_entries(gradient: GradientResult) -> list[str]:
 
 
 def headline(report: Report) -> str:
-    """Say the worst thing in one line: which gradient, where, both values, the bar."""
+    """Say the worst thing in one line: which gradient, where, both values, the bar; the others where there is room.
+
+    What a finding says is not cut: test runners cut their summaries, and searches look for whole sentences.
+    """
     if report.lead is None and report.findings:
         return report.findings[0].message
     if report.verdict is Verdict.PASS or report.lead is None:
@@ -70,11 +94,12 @@ def headline(report: Report) -> str:
     claimed, numeric = shown(lead)
     wrong = [gradient.name for gradient in report.gradients if gradient.verdict is Verdict.FAIL]
     others = [name for name in wrong if name != lead.name]
-    also = f"; also wrong: {', '.join(others)}" if others else ""
+    also = [f"; also wrong: {', '.join(others)}", f"; {len(others)} more wrong", ""] if others else [""]
     where = index(lead) or (" along a direction" if lead.shape else "")
     said = f"{lead.name}{where}: backward {claimed}, numeric {numeric} ± {bar(lead.bar or 0.0)}"
     brief = f"; {lead.diagnoses[0].brief}" if lead.diagnoses and lead.diagnoses[0].brief else ""
-    return f"{said}{brief if len(said + brief) <= HEADLINE else ''}{also}"
+    lines = [said + one + other for one in (brief, "") for other in also]
+    return next((line for line in lines if len(line) <= WIDTH), said)
 
 
 def subject(report: Report) -> str:

@@ -107,9 +107,9 @@ def derived(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
 
 
 def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
-    """Return an array of more than one number in a shape that it is broadcast to, or None."""
+    """Return an array that is no scalar in a shape that it is broadcast to, or None."""
     try:
-        return np.broadcast_to(y, shape) if y.size > 1 or y.ndim == len(shape) else None
+        return np.broadcast_to(y, shape) if y.ndim else None
     except ValueError:
         return None
 

@@ -1,26 +1,22 @@
-"""Under which conditions a wrong gradient is right: a dim of 1, two equal dims, an input that is constant or zero.
+"""Whether a wrong gradient is right at other points: a single run of backward, and one slope for each gradient, each.
 
-Each is an experiment at another point: a single run of backward, and one slope for each gradient.
+What is said of all points under some condition is borne out at several of them first, and holds at every one tried.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
 from rnngrad.check.contract import Arrays
 from rnngrad.check.diagnose.scene import Scene
-from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.stage import Guess
 
-__all__ = ["changed", "dim_conditions", "left_out", "slope_errors", "value_conditions"]
+__all__ = ["TRIES", "borne_out", "changed", "judged", "left_out", "right_at", "wrong_here"]
 
-SMALL = 2.0**-4  # what inputs are scaled by so that most cells are contractions
-GONE = 1e-6  # a state that small has died away
-SETTLING = 100  # steps in which a contraction forgets where it came from
+TRIES = 12  # points at which a condition is tried before anything is said of it: an even chance holds at one in 4096,
+ENOUGH = 4  # and at which it must be decided: elsewhere a kink lies on the line, or a gradient is zero
 STEP = 2.0**-8  # relative to the size of an input; extrapolated twice, what it truncates is some 1e-14
 RIGHT = 1e-8  # relative error up to which a slope counts as right, and
 WRONG = 1e-6  # from which on it counts as wrong: what lies between says nothing
@@ -30,6 +26,11 @@ FALLS = 1.25  # factor within which it must fall as the square does
 
 def slope_errors(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, float]:
     """Return the relative error of each gradient along a direction; of those that are not zero, and finite."""
+    return {name: error for name, (error, _) in slopes_at(scene, inputs, upstream, names).items()}
+
+
+def slopes_at(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return the relative error of each gradient along a direction, and how well the slope there is known."""
     outputs, _, claims = scene.run(inputs, upstream)
     found = {}
     for place, name in enumerate(names):
@@ -50,8 +51,9 @@ def slope_errors(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence
             slopes.append(sum(float(np.vdot(upstream[o], sides[0][o] - sides[1][o]).real) for o in outputs) / 2 / step)
         first = [b + (b - a) / 3 for a, b in pairwise(slopes)]
         numeric = first[1] + (first[1] - first[0]) / 15
-        norms = float(np.linalg.norm(claim * direction))
-        found[name] = abs(float(np.vdot(claim, direction).real) - numeric) / max(norms, abs(numeric))
+        size = max(float(np.linalg.norm(claim * direction)), abs(numeric))
+        error = abs(float(np.vdot(claim, direction).real) - numeric)
+        found[name] = (error / size, abs(numeric - first[1]) / size)
     return found
 
 
@@ -63,6 +65,22 @@ def right_at(scene: Scene, given: Case | Arrays, names: Sequence[str]) -> list[s
     except Exception:
         return []
     return [name for name, error in errors.items() if error <= RIGHT]
+
+
+def judged(scene: Scene, given: Case | Arrays, names: Sequence[str]) -> dict[str, bool]:
+    """Tell of each gradient whether it is right at another point; what cannot be decided there is left out."""
+    try:
+        with np.errstate(all="ignore"):
+            found = slopes_at(scene, *arrays_at(scene, given), names)
+    except Exception:
+        return {}
+    return {name: error <= RIGHT for name, (error, known) in found.items() if error <= RIGHT or error > WRONG + known}
+
+
+def borne_out(found: Sequence[Mapping[str, bool]], names: Sequence[str]) -> list[str]:
+    """Return the gradients that are right at several points, and wrong at none."""
+    told = {name: [one[name] for one in found if name in one] for name in names}
+    return [name for name, seen in told.items() if all(seen) and len(seen) >= ENOUGH]
 
 
 def arrays_at(scene: Scene, given: Case | Arrays) -> tuple[Arrays, Arrays]:
@@ -77,161 +95,14 @@ def arrays_at(scene: Scene, given: Case | Arrays) -> tuple[Arrays, Arrays]:
 
 def wrong_here(scene: Scene, names: Sequence[str]) -> list[str]:
     """Return the gradients that are so wrong at this point that their being right elsewhere says something."""
-    return [name for name, error in slope_errors(scene, scene.inputs, scene.upstream, names).items() if error > WRONG]
+    found = judged(scene, scene.inputs, names)
+    plain = [name for name in scene.claims.usable if scene.point.of(name, scene.claims.joined).any()]
+    return [name for name in names if not found.get(name, name in plain)]  # no slope is taken of zeros and wrong shapes
 
 
 def changed(case: Case, **dims: int) -> Case:
     """Return a case with some dims changed."""
     return Case(fills=case.fills, scale=case.scale, seed=case.seed, **(case.dims | dims))
-
-
-def dim_conditions(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
-    """Say for which sizes of the dims wrong gradients are right."""
-    case, dims = scene.case, scene.dims
-    if case is None:
-        return
-    tied = yield from only_equal(scene, case, names)
-    alone = yield from smallest(scene, case, names, tied)
-    for a, b in combinations(dims, 2):
-        if dims[a] != dims[b]:
-            for name in right_at(scene, changed(case, **{b: dims[a]}), names):
-                if not (tied | alone) & {(name, a), (name, b)}:
-                    yield Guess(name, "dims", f"right whenever {a} = {b}", None)
-
-
-Dims = set[tuple[str, str]]  # of gradients, and dims that explain them
-
-
-def only_equal(scene: Scene, case: Case, names: Sequence[str]) -> Generator[Guess, None, Dims]:
-    """Say which gradients are right as soon as one of two equal dims is changed; return them with their dims."""
-    dims, tied = scene.dims, set()
-    for a, b in combinations(dims, 2):
-        if dims[a] == dims[b] > 1:
-            one, other = (right_at(scene, changed(case, **{dim: dims[dim] + 1}), names) for dim in (a, b))
-            for name in one:
-                if name in other:
-                    tied |= {(name, a), (name, b)}
-                    yield Guess(name, "dims", f"wrong only where {a} = {b}: one in the place of the other?", None)
-    return tied
-
-
-def smallest(scene: Scene, case: Case, names: Sequence[str], tied: Dims) -> Generator[Guess, None, Dims]:
-    """Say which gradients are right where a dim is 1, or up to 2; return them with the dim."""
-    alone = set()
-    for dim, size in scene.dims.items():
-        ones = right_at(scene, changed(case, **{dim: 1}), names) if size > 1 else []
-        ones = [name for name in ones if (name, dim) not in tied]
-        twos = right_at(scene, changed(case, **{dim: 2}), names) if ones and size > 2 else []
-        for name in ones:
-            alone.add((name, dim))
-            words = f"wrong only for {dim} >= 3" if name in twos else f"right whenever {dim} = 1"
-            yield Guess(name, "dims", words, None)
-    return alone
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Inputs changed so that something holds, in words."""
-
-    words: str
-    inputs: dict[str, Any]
-
-
-def value_conditions(stage: Stage, names: Sequence[str]) -> Iterator[Guess]:
-    """Say for which values of the inputs wrong gradients are right, the first that is found for each."""
-    scene = stage.scene
-    left = wrong_here(scene, names)
-    for condition in conditions(stage):
-        for name in right_at(scene, condition.inputs, left):
-            left = [other for other in left if other != name]
-            words = f"right while {condition.words}"
-            yield Guess(name, "values", words, None, words.partition(":")[0])
-
-
-def conditions(stage: Stage) -> Iterator[Condition]:
-    """Yield the points that are tried, the most telling first."""
-    scene = stage.scene
-    floating = {name: scene.inputs[name] for name in scene.point.parts}
-
-    def given(words: str, **changes: Any) -> Condition:
-        return Condition(words, scene.inputs | changes)
-
-    for name, array in floating.items():
-        for words, changed_to in special(array):
-            yield given(f"{name} is {words}", **{name: changed_to})
-    for a, b in combinations(floating, 2):
-        if floating[a].shape == floating[b].shape:
-            yield given(f"{a} equals {b}: one in the place of the other?", **{b: floating[a]})
-    yield from settled(stage)
-    for name, array in floating.items():
-        if array.size > 1:
-            yield given(f"{name} is constant", **{name: np.full_like(array, array.mean())})
-    for name, array in floating.items():
-        yield given(f"{name} is zero: a term in it is wrong or missing?", **{name: np.zeros_like(array)})
-
-
-def special(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield arrays with a property that hides an error in the linear algebra."""
-    if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
-        yield "symmetric: transposed where it should not be, or the reverse?", (array + array.T) / 2
-    if array.dtype.kind == "c":
-        yield "real: a conjugate missing, or too many?", array.real + 0j
-
-
-def settled(stage: Stage) -> Iterator[Condition]:
-    """Yield points where an input equals an output, or its last step: a state that has come full circle.
-
-    Then the same again with all that comes in over time held constant, so that the state is the same at every step.
-    """
-    scene = stage.scene
-    small = {name: array * SMALL for name, array in scene.inputs.items()}
-    states: dict[str, tuple[str, int | None]] = {}
-    for name in scene.point.parts:
-        for output, array in scene.outputs().items():
-            axis = dropped(array.shape, small[name].shape)
-            if axis is not None and output not in [taken for taken, _ in states.values()]:
-                states[name] = (output, axis if axis >= 0 else None)
-                break
-    if not states:
-        return
-    said = ", ".join(
-        f"{name} equals {output if axis is None else f'the last of {output}'}"
-        for name, (output, axis) in states.items()
-    )
-    circle = circled(scene, small, states)
-    if any(np.abs(circle[name]).max(initial=0.0) < GONE for name in states):
-        return  # where a state dies away everything equals everything
-    yield Condition(f"{said}: one in the place of the other, as index -1 does at step 0?", circle)
-    times = {stage.output_axes[output][axis] for output, axis in states.values() if axis is not None} - {""}
-    held = {
-        name: (place, np.take(small[name], [0], place))
-        for name, shape in scene.pair.shapes.items()
-        for place, one in enumerate(shape.axes)
-        if one.text in times and name in scene.point.parts
-    }
-    if held:
-        fixed = {name: np.repeat(first, small[name].shape[place], place) for name, (place, first) in held.items()}
-        words = f"nothing changes over {' and '.join(sorted(times))}: an index off by one in time?"
-        yield Condition(words, circled(scene, small | fixed, states))
-
-
-def dropped(longer: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
-    """Return the axis without which a shape is another one, -1 where both are the same; None where there is none."""
-    if longer == shape:
-        return -1 if shape else None
-    axes = [axis for axis in range(len(longer)) if longer[:axis] + longer[axis + 1 :] == shape]
-    return axes[0] if axes else None
-
-
-def circled(scene: Scene, inputs: Arrays, states: Mapping[str, tuple[str, int | None]]) -> Arrays:
-    """Return inputs after the states have been fed back until they no longer change."""
-    for _ in range(SETTLING):
-        found = scene.pair.forward({name: array.copy() for name, array in inputs.items()})[0]
-        inputs = inputs | {
-            name: found[output] if axis is None else np.take(found[output], -1, axis)
-            for name, (output, axis) in states.items()
-        }
-    return inputs
 
 
 def left_out(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:

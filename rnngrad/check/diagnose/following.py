@@ -33,4 +33,4 @@ def following(stage: Stage, names: Sequence[str], guesses: Mapping[str, Guess]) 
                         f"an error that follows from that of {view.key}: it is right while {where} is zero, and "
                         f"{view.key} is consistent with {guesses[cause].words}"
                     )
-                    yield Guess(follower, guesses[cause].kind, words, None, f"it follows from {view.key}")
+                    yield Guess(follower, "following", words, None, f"it follows from {view.key}")

@@ -24,8 +24,7 @@ def softmax_corrections(arrays: dict[str, Array], v: Array) -> Iterator[tuple[st
             if (y > 0).all() and sums_to_one(y, axis):
                 yield from of_softmax(called, y, v, axis)
             if (y < 0).all() and sums_to_one(np.exp(y), axis):
-                right = v - np.exp(y) * v.sum(axis=axis, keepdims=True)
-                yield f"the sum missing from the Jacobian of the log-softmax {called}", right
+                yield from of_log_softmax(called, np.exp(y), v, axis)
 
 
 def sums_to_one(p: Array, axis: int) -> bool:
@@ -44,3 +43,13 @@ def of_softmax(called: str, p: Array, v: Array, axis: int) -> Iterator[tuple[str
             share = 1 - p.sum(axis=other, keepdims=True)
             moved = right + (right * p).sum(axis=other, keepdims=True) / share
             yield f"the mean in the Jacobian of the softmax {called} taken over axis {other}", moved
+
+
+def of_log_softmax(called: str, p: Array, v: Array, axis: int) -> Iterator[tuple[str, Array]]:
+    """Yield the cotangents that correct the logarithm of a softmax p along an axis."""
+    right = v - p * v.sum(axis=axis, keepdims=True)
+    yield f"the sum missing from the Jacobian of the log-softmax {called}", right
+    for other in range(p.ndim):
+        if other != axis:
+            total = right.sum(axis=other, keepdims=True) / (1 - p.sum(axis=other, keepdims=True))
+            yield f"the sum in the Jacobian of the log-softmax {called} taken over axis {other}", right + p * total

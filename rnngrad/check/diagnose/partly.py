@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.diagnose.stage import Guess, Stage
-from rnngrad.check.diagnose.view import View, likeness
+from rnngrad.check.diagnose.view import LEFT, View, largest, likeness
 from rnngrad.check.diagnose.whole import named_multiple
 
-__all__ = ["located", "part", "place"]
+__all__ = ["located", "masked", "part", "place"]
 
 Mask = NDArray[np.bool_]
 VAGUE = "some of the indices"
@@ -19,6 +19,9 @@ VAGUE = "some of the indices"
 def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
     """Return the parts in which all wrong entries lie, by name, the most telling first; outside all are right."""
     wrong, known = view.wrong, view.known
+    off = np.where(known, np.abs(view.claimed - view.true), 0.0)
+    if largest(off[~wrong]) > LEFT * largest(off):
+        return []  # what lies within the bars may be wrong as well
     found: list[tuple[str, Mask]] = []
     for axis in range(wrong.ndim):
         size, blocks = wrong.shape[axis], view.blocks[axis]
@@ -39,7 +42,7 @@ def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
         row, column = np.indices(wrong.shape)
         square = wrong.shape[0] == wrong.shape[1]
         found += [(words, mask) for words, mask in triangles(row, column, square) if not (wrong & ~mask).any()]
-    if wrong.sum() == 1 < view.true.size or (stage.supported and view.true.size == 1):
+    if wrong.sum() == 1 < view.true.size:
         found.append(("in a single entry", wrong))
     return sorted(found, key=lambda part: VAGUE in part[0])  # stable
 
@@ -80,6 +83,15 @@ def located(stage: Stage) -> Iterator[Guess]:
     for name, view in stage.views.items():
         for where, _ in places(stage, view):
             yield Guess(name, "part", f"a gradient that is right but {where}", None, f"wrong {where}", likeness(view))
+
+
+def masked(stage: Stage) -> Iterator[Guess]:
+    """Guess that a gradient is right but where the true one is zero: a mask is missing, or another one."""
+    for name, view in stage.views.items():
+        zero = view.known & (view.true == 0)
+        if view.wrong.any() and not (view.wrong & ~zero).any() and (stage.supported or not zero[view.known].all()):
+            words = "the true gradient but where that is zero: a mask, or what else makes it zero, is missing?"
+            yield Guess(name, "part", words, None, "wrong where the true gradient is zero", likeness(view))
 
 
 def explained(stage: Stage, view: View, mask: Mask) -> Iterator[tuple[str, float]]:

@@ -8,14 +8,16 @@ import numpy as np
 
 from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
-from rnngrad.check.diagnose.conditions import changed, dim_conditions, left_out, value_conditions
+from rnngrad.check.diagnose.conditions import changed, left_out
 from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
 from rnngrad.check.diagnose.scene import Scene
-from rnngrad.check.diagnose.search import IN_PART, OF_SHAPE, explain, limited, misshapen, tried
+from rnngrad.check.diagnose.search import IN_PART, LAST, OF_SHAPE, explain, limited, misshapen, tried
+from rnngrad.check.diagnose.sizes import dim_conditions
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.stages import stage_at
 from rnngrad.check.diagnose.upstream import carriers
+from rnngrad.check.diagnose.values import value_conditions
 from rnngrad.check.diagnose.wording import pattern, said
 from rnngrad.result import Diagnosis, GradientResult, Report, Verdict
 
@@ -79,7 +81,7 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     extra = [
         *(attempted(values, base, vague, guesses) if vague else ()),
         *tried(carriers, limited(base, others)),
-        *attempted(sizes, base, steady, guesses),
+        *tried(lambda _: dim_conditions([here] if beside is None else [here, beside], steady), base),
     ]
     spoken = said(scene, [*guesses.values(), *extra])
     for name in others:
@@ -113,11 +115,6 @@ def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> It
     yield from left_out(stage.scene, names)
 
 
-def sizes(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
-    """Say for which sizes of the dims gradients are right."""
-    yield from dim_conditions(stage.scene, names)
-
-
 def values(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
     """Say for which values of the inputs gradients are right."""
     yield from value_conditions(stage, names)
@@ -132,6 +129,9 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside
     guesses = explain(here, beside)
+    if beside is not None:  # of the two cases the other one may be that with enough numbers to tell
+        left = [name for name in here.views if name not in guesses and name in beside.views]
+        guesses = explain(limited(beside, left), limited(here, left)) | guesses if left else guesses
     for more in SEARCHES:
         left = [name for name in here.views if name not in guesses]
         for guess in attempted(more, base, left, guesses) if left else ():
@@ -141,8 +141,10 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
     left = [name for name in here.views if name not in guesses]
     guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
-    if beside is not None:
-        left = [name for name in names if name not in guesses]
+    left = [name for name in names if name not in guesses]
+    guesses = explain(limited(here, left), beside, LAST) | guesses
+    if beside is not None:  # what does not hold at another case where it is wrong as well explains nothing
+        left = [name for name in names if name not in guesses and name not in beside.views]
         guesses = alone(here, left, f"though not at {beside.scene.case}") | guesses
     return guesses
 

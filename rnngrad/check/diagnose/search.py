@@ -11,15 +11,16 @@ import numpy as np
 
 from rnngrad.check.diagnose.calls import nonlinear
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
-from rnngrad.check.diagnose.partly import located, part
+from rnngrad.check.diagnose.partly import located, masked, part
 from rnngrad.check.diagnose.shapes import reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
 from rnngrad.check.diagnose.steps import recurrence, unused
-from rnngrad.check.diagnose.upstream import corrected, ignored, turned
+from rnngrad.check.diagnose.sums import missummed, summed
+from rnngrad.check.diagnose.upstream import corrected, handed_on, ignored, turned
 from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, zero
 
-__all__ = ["HYPOTHESES", "IN_PART", "OF_SHAPE", "explain", "limited", "misshapen", "tried"]
+__all__ = ["HYPOTHESES", "IN_PART", "LAST", "OF_SHAPE", "explain", "limited", "misshapen", "tried"]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
     zero,
@@ -27,25 +28,28 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     rounded,
     nonlinear,
     factor,
+    multiple,
     transposed,
     within_axis,
     of_another,
     reduced,
+    summed,
     ignored,
     part,
     recurrence,
     unused,
     turned,
     corrected,
+    masked,
     permuted,
-    multiple,
     added,
     added_cotangent,
     missing_term,
     located,
 )
 IN_PART: tuple[Hypothesis, ...] = (factor, transposed, ignored, part, corrected)  # what may still hold at a dim of 1
-OF_SHAPE: tuple[Hypothesis, ...] = (reshaped,)
+OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, missummed)
+LAST: tuple[Hypothesis, ...] = (handed_on,)  # what a gradient is, where nothing tells why
 
 Key = tuple[str, str]
 

@@ -1,7 +1,6 @@
 """A gradient of the wrong shape: what would make it right."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
@@ -20,10 +19,9 @@ def reshaped(stage: Stage) -> Iterator[Guess]:
     raw = scene.run(scene.inputs, scene.upstream)[2]
     for name, view in stage.views.items():
         for words, brief, made in candidates(stage, view, raw.get(name, np.empty(0))):
-            there = replace(view, claimed=made)
-            left = there.misfit(view.true)
-            if np.isfinite(left):
-                yield Guess(name, "shape", words, left, brief)
+            apart = np.abs(made - view.true)[view.known]
+            if apart.size and apart.max() <= view.slack:
+                yield Guess(name, "shape", words, float(apart.max()) / (view.largest or 1.0), brief)
 
 
 def candidates(stage: Stage, view: View, claimed: NDArray[Any]) -> Iterator[tuple[str, str, NDArray[Any]]]:

@@ -10,10 +10,10 @@ import numpy as np
 from rnngrad.check.diagnose.activation import corrections
 from rnngrad.check.diagnose.jacobian import softmax_corrections
 from rnngrad.check.diagnose.stage import Guess, Stage
-from rnngrad.check.diagnose.view import View
+from rnngrad.check.diagnose.view import LEFT, View
 from rnngrad.check.diagnose.words import listed
 
-__all__ = ["carriers", "corrected", "ignored", "turned"]
+__all__ = ["carriers", "corrected", "handed_on", "ignored", "turned"]
 
 
 def ignored(stage: Stage) -> Iterator[Guess]:
@@ -59,7 +59,8 @@ def corrected(stage: Stage) -> Iterator[Guess]:
         for name in (name for name in wrong if name in claims):
             view = wrong[name]
             apart = np.abs(claims[name] - view.true)[:, view.wrong].max(axis=1)
-            for place in np.flatnonzero(apart <= view.slack * np.fmax(1.0, ratios)):
+            off = LEFT * np.abs(view.claimed - view.true)[view.wrong].max()
+            for place in np.flatnonzero((apart <= view.slack * np.fmax(1.0, ratios)) & (apart <= off)):
                 words = found[place][0]
                 yield Guess(name, "derivative", words, float(apart[place]) / view.size, brief(words))
 
@@ -78,6 +79,24 @@ def turned(stage: Stage) -> Iterator[Guess]:
             if np.isfinite(left):
                 words = f"the Jacobian of {output} applied the wrong way round: J v in the place of its transpose"
                 yield Guess(name, "turned", words, left, "the Jacobian is not transposed")
+
+
+def handed_on(stage: Stage) -> Iterator[Guess]:
+    """Say what a gradient is where that is a cotangent, as it is or times an array at hand."""
+    for name, view in stage.views.items():
+        arrays = {called: array for called, array in stage.cached.items() if array.shape == view.true.shape}
+        for output, v in stage.scene.upstream.items():
+            if v.shape != view.true.shape or v.size < stage.least(2):
+                continue
+            found = {f"the cotangent of {output} as it is: no derivative is applied": v}
+            found |= {
+                f"the cotangent of {output} times {called}: another derivative belongs there?": v * a
+                for called, a in arrays.items()
+            }
+            for words, predicted in found.items():
+                left = view.misfit(predicted)
+                if np.isfinite(left):
+                    yield Guess(name, "handed on", words, left, words.partition(":")[0])
 
 
 def telling(view: View) -> bool:

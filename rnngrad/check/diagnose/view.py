@@ -14,7 +14,9 @@ from rnngrad.check.diagnose.truth import Truth
 from rnngrad.numdiff.scale import norm
 from rnngrad.spec import Axis
 
-__all__ = ["View", "likeness", "view_of"]
+__all__ = ["LEFT", "View", "largest", "likeness", "view_of"]
+
+LEFT = 0.05  # share of the error that an explanation may leave: where bars are as wide as the error, anything fits them
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,19 @@ class View:
         """Return the largest entry of the true gradient."""
         return largest(self.true)
 
-    def misfit(self, predicted: NDArray[Any], among: NDArray[np.bool_] | None = None, *, ratio: float = 1.0) -> float:
+    def misfit(self, predicted: NDArray[Any], among: NDArray[np.bool_] | None = None) -> float:
         """Return by how much a prediction misses the claim, relative to the largest entry; inf where beyond the bars.
 
-        Only entries that are known, or ``among`` some, count. A prediction made from numbers of another size than the
-        true gradient, ``ratio`` times as large, may miss by as much more.
+        Only entries that are known, or ``among`` some, count. A larger prediction may miss by as much more; where that
+        is no small part of the error, nothing is explained.
         """
         some = np.isfinite(predicted) if among is None else np.isfinite(predicted) & among
         if not some.any():
             return np.inf
         apart = float(np.abs(predicted - self.claimed)[some].max())
-        scale = max(1.0, ratio, largest(predicted) / self.largest if self.largest else 1.0)
-        return apart / (self.size or 1.0) if apart <= self.slack * scale else np.inf
+        scale = max(1.0, largest(predicted) / self.largest if self.largest else 1.0)
+        fits = apart <= self.slack * scale and apart <= LEFT * largest((self.claimed - self.true)[some])
+        return apart / (self.size or 1.0) if fits else np.inf
 
 
 def likeness(view: View) -> str:

@@ -1,6 +1,7 @@
 """The whole gradient is a simple function of the true one: zero, a multiple, clipped, rounded, shifted by a term."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from rnngrad.check.diagnose.view import View
 __all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "zero"]
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
+FEW = 3  # entries that a single term must explain where there is one case alone
 DECIMALS = range(1, 13)
+DIGITS = 3  # entries that must all be short decimals where there is one case alone: inputs are drawn as such
 
 
 def zero(stage: Stage) -> Iterator[Guess]:
@@ -57,8 +60,17 @@ def multiple(stage: Stage) -> Iterator[Guess]:
         by = fitted(view, view.known)
         left = view.misfit(by * view.true)
         if telling.sum() >= stage.least(2) and np.isfinite(left):
-            words = f"{by:.6g} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
-            yield Guess(name, "multiple", words, left, f"{by:.4g} times the true gradient")
+            words = f"{beside_one(by)} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
+            yield Guess(name, "multiple", words, left, f"{beside_one(by)} times the true gradient")
+
+
+def beside_one(by: float) -> str:
+    """Write a factor; where that would read 1, or -1, by how much it differs from that."""
+    apart = abs(by) - 1
+    if abs(apart) >= NEAR**2:
+        return f"{by:.6g}"
+    near = f"1 {'+' if apart > 0 else '-'} {abs(apart):.2g}"
+    return f"-({near})" if by < 0 else near
 
 
 def clipped(stage: Stage) -> Iterator[Guess]:
@@ -90,7 +102,8 @@ def rounded(stage: Stage) -> Iterator[Guess]:
                 yield Guess(name, "precision", words, float(apart.max()) / view.size, f"rounded to {dtype.__name__}")
         for places in DECIMALS:
             same = (np.round(view.claimed, places) == view.claimed).all()
-            if same and (apart <= 10.0**-places).all() and view.claimed.any():
+            half = (apart <= 0.5 * 10.0**-places + view.slack).all()
+            if same and half and view.claimed.any() and len(apart) >= stage.least(DIGITS):
                 words = f"rounding to {places} decimals"
                 yield Guess(name, "precision", words, float(apart.max()) / view.size, f"rounded to {places} decimals")
                 break
@@ -123,6 +136,7 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
                 terms[f"the cotangent of {output}"] = v
                 terms |= {f"the cotangent of {output} times {called}": v * a for called, a in arrays.items()}
         some = view.known
+        yield from single(stage, view, terms)
         if not terms or some.sum() < 2 * len(terms):
             continue
         columns = np.stack([term[some] for term in terms.values()], axis=-1)
@@ -133,3 +147,13 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
             parts = [f"{n:+d} times {term}" for n, term in zip(counts, terms, strict=True) if n]
             words = f"the true gradient with {' and '.join(parts)} added to it: a direct path is missing or wrong?"
             yield Guess(name, "path", words, left, "a direct path is missing or wrong")
+
+
+def single(stage: Stage, view: View, terms: dict[str, NDArray[Any]]) -> Iterator[Guess]:
+    """Guess that one term is missing, or added once too often."""
+    for term, array in terms.items():
+        for n in (-1, 1):
+            left = view.misfit(view.true + n * array)
+            if np.isfinite(left) and view.known.sum() >= stage.least(FEW):
+                words = f"the true gradient with {n:+d} times {term} added to it: a direct path is missing or wrong?"
+                yield Guess(view.name, "path", words, left, "a direct path is missing or wrong")
