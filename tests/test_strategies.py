@@ -348,14 +348,14 @@ def impatient(monkeypatch):
     monkeypatch.setattr("rnngrad.search.PATIENCE", 0.0)
 
 
-CUT = "note       the search for the smallest case ended 0 s after the first failure; a smaller one may fail as well"
+CUT = "note the search for the smallest case ended 0 s after the first failure; a smaller one may fail as well"
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_search_that_takes_too_long_ends_with_the_case_that_it_has_and_says_so():
     with collecting() as tallies, pytest.raises(rg.GradientMismatch) as caught:
         rg.gradient_test(averaged)()
-    assert CUT in str(caught.value).splitlines()
+    assert CUT in " ".join(str(caught.value).split())
     assert caught.value.report.case != "Case(N=2, d=1, m=1, seed=0)"
     assert tallies["averaged"]["gradients"]["w"]["FAIL"] == 2  # found, and reported
 
@@ -368,8 +368,8 @@ def test_where_a_check_is_slow_too_what_is_known_already_is_told(monkeypatch):
     lines = str(caught.value).splitlines()
     known = "w: along a random direction backward and numeric disagree; which entries are wrong has not been asked"
     assert lines[0] == known
-    note = "note       forward is slow, so that entries and diagnosis were left; the replay takes its time"
-    assert lines.index(note) == lines.index(CUT) + 1
+    note = "note forward is slow, so that entries and diagnosis were left; the replay takes its time"
+    assert f"{CUT} {note}" in " ".join(str(caught.value).split())
     assert [gradient.verdict.name for gradient in caught.value.report.gradients] == ["PASS", "FAIL", "PASS"]
 
 
@@ -377,7 +377,7 @@ def test_where_a_check_is_slow_too_what_is_known_already_is_told(monkeypatch):
 def test_a_search_for_what_moved_ends_as_well():
     with pytest.raises(rg.NotEquivalent) as caught:
         rg.equivalence_test(affine, averaged)()
-    assert CUT in str(caught.value).splitlines()
+    assert CUT in " ".join(str(caught.value).split())
 
 
 def test_a_search_that_finds_the_smallest_case_says_nothing_of_its_length():
