@@ -4,8 +4,7 @@ Nothing is guessed: both sides are run again at inputs and cotangents that are o
 entry moves then is what its rounding amounts to. What is still beyond that is looked at once more in extended
 precision. There a difference that is rounding shrinks with the precision, by 2^11, and one that is not stays. Beside
 what was seen, a side may lose what the noise of forward brings into it: 1 - s*s with s close to 1 is all cancellation,
-and does not move with its inputs. Where that alone explains a difference it is measured as well, by operations that
-round at random, if a pair takes such arrays.
+and does not move with its inputs. That is measured too, by operations that round at random, where a pair takes them.
 """
 
 from collections.abc import Sequence
@@ -66,7 +65,14 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
     allowed = allowed + sum(side.lost(name) for side in sides)
     if (distance <= allowed).all():
         return allowed
-    unseen = (NOISE if both else HIDDEN) * np.max([side.noise(name, hidden=not both) for side in sides], axis=0)
-    if both and (distance <= allowed + unseen).all() and all(name in side.random for side in sides):
-        unseen = np.fmin(unseen, FACTOR * np.max([side.random[name] for side in sides], axis=0))
-    return np.asarray(allowed + unseen)
+    return np.asarray(allowed + np.max([unseen(side, name, hidden=not both) for side in sides], axis=0))
+
+
+def unseen(side: Side, name: str, *, hidden: bool) -> NDArray[Any]:
+    """Return what may be rounding in a gradient though neither its inputs nor extended precision show it.
+
+    Random rounding does show it, where the pair takes such arrays; else the noise of forward stands for it.
+    """
+    if not hidden and name in side.random:
+        return FACTOR * side.random[name]
+    return (HIDDEN if hidden else NOISE) * side.noise(name, hidden=hidden)
