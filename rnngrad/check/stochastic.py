@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RUNS", "Dress", "changed", "dressed", "is_dressed", "roundings", "undressed"]
+__all__ = ["RUNS", "Dress", "changed", "dressed", "roundings", "undressed"]
 
 Dress = Callable[[NDArray[Any]], NDArray[Any]]
 Array = NDArray[Any]
@@ -221,11 +221,6 @@ def stirred(coins: np.random.Generator, array: Array) -> Array:
     """Return an array whose numbers are off by up to an ulp."""
     off = coins.uniform(-1, 1, array.shape) * np.finfo(array.dtype).eps
     return np.asarray((array * (1 + off)).astype(array.dtype))
-
-
-def is_dressed(value: Any) -> bool:
-    """Tell whether something is an array whose operations round at random."""
-    return isinstance(value, Stochastic)
 
 
 def bare(array: Array) -> Array:

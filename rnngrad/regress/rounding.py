@@ -4,7 +4,7 @@ Nothing is guessed: both sides are run again at inputs and cotangents that are o
 entry moves then is what its rounding amounts to. What is still beyond that is looked at once more in extended
 precision. There a difference that is rounding shrinks with the precision, by 2^11, and one that is not stays. Beside
 what was seen, a side may lose what the noise of forward brings into it: 1 - s*s with s close to 1 is all cancellation,
-and does not move with its inputs. That is measured too, by operations that round at random, where a pair takes them.
+and does not move with its inputs.
 """
 
 from collections.abc import Sequence
@@ -65,14 +65,7 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
     allowed = allowed + sum(side.lost(name) for side in sides)
     if (distance <= allowed).all():
         return allowed
-    return np.asarray(allowed + np.max([unseen(side, name, hidden=not both) for side in sides], axis=0))
-
-
-def unseen(side: Side, name: str, *, hidden: bool) -> NDArray[Any]:
-    """Return what may be rounding in a gradient though neither its inputs nor extended precision show it.
-
-    Random rounding does show it, where the pair takes such arrays; else the noise of forward stands for it.
-    """
-    if not hidden and name in side.random:
-        return FACTOR * side.random[name]
-    return (HIDDEN if hidden else NOISE) * side.noise(name, hidden=hidden)
+    allowed = allowed + (NOISE if both else HIDDEN) * np.max(
+        [side.noise(name, hidden=not both) for side in sides], axis=0
+    )
+    return np.asarray(allowed)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from rnngrad.check.contract import FLOATING, Arrays, described, number_array
 from rnngrad.check.prepare import checked_cotangents
-from rnngrad.check.stochastic import Dress, changed, is_dressed, undressed
 from rnngrad.errors import InvalidPair, named
 from rnngrad.pair import Pair
 
@@ -22,8 +21,7 @@ __tracebackhide__ = True
 class Run:
     """Outputs and gradients by name, as they came back; ``odd`` says in words what is no array of numbers.
 
-    ``layouts`` says how each tensor lay in memory, under the names that `tensors_of` gives it; ``dressed`` names the
-    gradients that came back as the kind of array that was handed out, where that was a kind of its own.
+    ``layouts`` says how each tensor lay in memory, under the names that `tensors_of` gives it.
     ``raised`` is the type and the words of an exception, and its role; None where there was none.
     """
 
@@ -32,7 +30,6 @@ class Run:
     odd: Mapping[str, str]
     raised: tuple[str, str] | None = None
     layouts: Mapping[str, str] = field(default_factory=dict)
-    dressed: frozenset[str] = frozenset()
 
 
 def forward_of(pair: Pair, inputs: Arrays) -> Run:
@@ -40,30 +37,28 @@ def forward_of(pair: Pair, inputs: Arrays) -> Run:
     return tried(pair, inputs, None)
 
 
-def run(pair: Pair, inputs: Arrays, upstream: Arrays, dress: Dress = undressed) -> Run:
-    """Run forward and backward once, on copies; ``dress`` makes them, and the arrays of the cache, of another kind."""
-    return tried(pair, inputs, upstream, dress)
+def run(pair: Pair, inputs: Arrays, upstream: Arrays) -> Run:
+    """Run forward and backward once, on copies."""
+    return tried(pair, inputs, upstream)
 
 
-def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None, dress: Dress = undressed) -> Run:
+def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None) -> Run:
     """Run a pair; an exception becomes words."""
     role, outputs = "forward", {}
     try:
-        returned, cache = pair.forward({name: dress(array.copy()) for name, array in inputs.items()})
+        returned, cache = pair.forward({name: array.copy() for name, array in inputs.items()})
         odd = {f"output {key}": described(value) for key, value in returned.items() if number_array(value) is None}
         outputs = {key: np.array(value) for key, value in returned.items() if number_array(value) is not None}
         if upstream is None:
             return Run(outputs, {}, odd)
         role = "backward"
-        cache = cache if dress is undressed else changed(cache, dress)
-        raw = pair.backward({name: dress(array.copy()) for name, array in upstream.items()}, cache)
+        raw = pair.backward({name: array.copy() for name, array in upstream.items()}, cache)
         known = {name: raw[name] for name in inputs if name in raw}
         odd |= {name: described(value) for name, value in known.items() if number_array(value) is None}
         gradients = {name: np.array(value) for name, value in known.items() if name not in odd}
         lying = {name: layout(np.asarray(raw[name])) for name in gradients}
         lying |= {f"output {name}": layout(np.asarray(returned[name])) for name in outputs}
-        dressed = frozenset(name for name in gradients if is_dressed(raw[name]))
-        return Run(outputs, gradients, odd, layouts=lying, dressed=dressed)
+        return Run(outputs, gradients, odd, layouts=lying)
     except (MemoryError, InvalidPair):
         raise
     except Exception as error:

@@ -1,6 +1,5 @@
 """One of two sides at a point: what it computes there, and what it loses to rounding, measured where asked for."""
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.contract import FLOATING, Arrays
-from rnngrad.check.extended import EXTENDED, FINER, SAME
+from rnngrad.check.extended import EXTENDED, FINER
 from rnngrad.check.point import Point
 from rnngrad.check.prepare import prepared
 from rnngrad.check.protocol.stir import stirred
-from rnngrad.check.stochastic import Dress, dressed, roundings
 from rnngrad.errors import InvalidPair
 from rnngrad.numdiff.scale import norm
 from rnngrad.numdiff.tableau import EPS
@@ -71,30 +69,6 @@ class Side:
         here = self.tensors[name]
         wide = self.extended.get(name)
         return np.zeros(here.shape) if wide is None or wide.shape != here.shape else apart(here, wide)
-
-    @cached_property
-    def random(self) -> dict[str, NDArray[Any]]:
-        """Return how far each gradient moves, at most, where every operation rounds at random.
-
-        Those that come from other operations are left out, and all where these arrays are not taken, or change what a
-        gradient is.
-        """
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            moved = {name: off for name, off in self.under(dressed(None)).items() if (off <= self.order_of(name)).all()}
-            for known in map(self.under, roundings()):
-                moved = {name: np.fmax(off, known[name]) for name, off in moved.items() if name in known}
-        return moved
-
-    def under(self, dress: Dress) -> dict[str, NDArray[Any]]:
-        """Return how far the gradients move where arrays are of another kind, those that come back so."""
-        found = run(self.pair, self.inputs, self.upstream, dress)
-        alike = [name for name in found.dressed if found.gradients[name].shape == self.tensors[name].shape]
-        return {name: apart(found.gradients[name], self.tensors[name]) for name in alike}
-
-    def order_of(self, name: str) -> float:
-        """Return by how much another order of sums changes a tensor at most."""
-        return SAME * EPS * float(np.abs(self.tensors[name]).max(initial=0.0))
 
     @cached_property
     def point(self) -> Point | None:
