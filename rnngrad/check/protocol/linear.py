@@ -33,8 +33,8 @@ def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
             continue
         sizes = [first, largest(np.positive, other[name]), largest(np.positive, total[name]) / TINY]
         size = max(size for size in sizes if np.isfinite(size))
-        if in_range(size) and apart > COARSE * size:
-            yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size})
+        off = in_range(size) and apart > COARSE * size
+        yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size}) if off else ()
 
 
 def in_range(size: float) -> bool:
