@@ -1,7 +1,8 @@
 """Whether the complex step is safe at a point.
 
-A certificate costs some twenty forward passes and hardly depends on the case, so a good one is remembered over the
-cases of one test; there real differences still watch over the complex step along one direction.
+A certificate costs seven forward passes, nineteen where the first ladder is not clear, and hardly depends on the case,
+so a good one is remembered over the cases of one test; there real differences still watch over the complex step along
+one direction.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@
 
 (Squire and Trapp, SIAM Review 40, 1998; Martins, Sturdza and Alonso, ACM TOMS 29, 2003.) A function that is not
 analytic, such as abs, norm, real or a cast to real, gives wrong numbers without a word. So it is certified first, at
-the point and along directions: complex numbers go through it without an error or a warning, the real part does not
+the point and along a direction: complex numbers go through it without an error or a warning, the real part does not
 change, and the imaginary part of every single output meets a short ladder of real differences, which sees no kink.
 """
 
