@@ -7,6 +7,7 @@ of axes, ``...`` for the same without a name, and ``""`` for a scalar. A name me
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 from keyword import iskeyword
 
 from rnngrad.errors import InvalidPair
@@ -182,12 +183,18 @@ def bind(shapes: Mapping[str, Shape], actual: Mapping[str, tuple[int, ...]]) -> 
 
     Axes of a single dim bind it; sums are solved for their one unbound dim, then checked.
     """
+    return dict(solved(tuple(shapes.items()), tuple([actual[name] for name in shapes])))
+
+
+@lru_cache(maxsize=64)  # a check of a small cell would else spend as long on it as on a forward pass
+def solved(shapes: tuple[tuple[str, Shape], ...], actual: tuple[tuple[int, ...], ...]) -> Sizes:
+    """Bind every dim; see `bind`."""
     sizes: Sizes = {}
     seen: dict[str, str] = {}
     pending: list[tuple[str, Axis, int]] = []
-    for name, shape in shapes.items():
-        for axis, size in matched_axes(name, shape, actual[name]):
-            where = f"{name} {actual[name]}"
+    for (name, shape), found in zip(shapes, actual, strict=True):
+        for axis, size in matched_axes(name, shape, found):
+            where = f"{name} {found}"
             if isinstance(axis, Group):
                 bind_dim(axis.name, size, where, sizes, seen)
             else:

@@ -8,7 +8,7 @@ import rnngrad as rg
 from rnngrad.cells.fit import bound
 from rnngrad.cells.rnn import rnn_cell
 from rnngrad.check.asked import ask
-from rnngrad.check.question import sizes
+from rnngrad.check.question import sizes, tensors_of
 from rnngrad.numdiff.directional import Direction
 
 
@@ -41,7 +41,8 @@ def test_what_a_direction_through_several_tensors_may_lose_is_added_tensor_by_te
     asked = ask(rnn_cell, rg.Case(m=2, N=3, n=4, k=5, seed=2))
     point, claimed = asked.point, asked.joined
     values = np.random.default_rng(0).uniform(0.5, 1.5, len(claimed))
-    slope, rounding, relative, each, largest = sizes(point, claimed, Direction(0, values))
+    direction = Direction(0, values)
+    slope, rounding, relative, each, largest = sizes(point, claimed, direction, tensors_of(point, claimed, direction))
     terms, lengths, over_axes = [], [], []
     for name, part in point.parts.items():
         gradient, moved = claimed[part], values[part] / point.scale[part]

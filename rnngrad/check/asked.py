@@ -34,8 +34,9 @@ class Asked:
         joined[self.point.parts[name]] = claimed
         some = np.array([on.line])
         estimate = mapped(lambda row: row[some], replace(on.asked.answer.estimate, evaluations=0))
-        direction = on.asked.directions[on.line]
-        question = direction_question(self.point, [direction], joined, estimate, exact=on.asked.exact)
+        directions = [on.asked.directions[on.line]]
+        lines = self.point.directions(directions, joined)
+        question = direction_question(self.point, directions, lines, joined, estimate, exact=on.asked.exact)
         return judge(question, estimate)
 
 

@@ -65,7 +65,7 @@ def along(
     exact = estimate is not None
     if estimate is None:
         estimate = climb_all(lines, target=TARGET, samples=point.forward.left // (2 * len(directions)))
-    question = direction_question(point, directions, joined, estimate, exact=exact)
+    question = direction_question(point, directions, lines, joined, estimate, exact=exact)
     answer = decide(question, estimate, batch=len(directions) if sure else 0)
     return Directed(directions, joined, lines, answer, exact)
 

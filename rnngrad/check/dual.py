@@ -51,7 +51,8 @@ def held_to_jvp(
     slopes = np.array(pushed, dtype=np.float64)
     still = np.zeros(len(slopes))
     estimate = Estimate(slopes, still, still, still, still, 0)
-    question = direction_question(point, directions, claims.joined, estimate, exact=True)
+    lines = point.directions(directions, claims.joined)
+    question = direction_question(point, directions, lines, claims.joined, estimate, exact=True)
     answer = judge(question, estimate)
     failed = {result.name for result in found if result.verdict is Verdict.FAIL}
     asked = np.flatnonzero(answer.wrong | np.array([name in failed for name in names])).tolist()
@@ -91,8 +92,9 @@ def told_apart(
     point: Point, directions: Sequence[Direction], joined: Vector, slopes: Vector, names: Sequence[str]
 ) -> GradientResult:
     """Ask the numbers who is wrong along directions where a JVP has other ``slopes`` than the claimed gradient."""
-    estimate = climb_all(point.directions(directions, joined), target=TARGET)
-    question = direction_question(point, directions, joined, estimate, exact=False)
+    lines = point.directions(directions, joined)
+    estimate = climb_all(lines, target=TARGET)
+    question = direction_question(point, directions, lines, joined, estimate, exact=False)
     backward = decide(question, estimate, batch=len(names))
     forward = decide(claiming(question, slopes), estimate, batch=len(names))
     line = int(np.argmax(forward.wrong.astype(int) * 2 + ~backward.wrong))

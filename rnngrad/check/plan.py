@@ -19,7 +19,7 @@ from rnngrad.check.protocol.rows import passes_of
 from rnngrad.errors import InvalidPair
 from rnngrad.numdiff.complex_step import PER_LADDER
 from rnngrad.numdiff.ladder import LEAST
-from rnngrad.numdiff.noise import LINES, PER_LINE
+from rnngrad.numdiff.noise import EVALUATIONS, ONE_LINE
 from rnngrad.pair import Pair
 
 __all__ = ["GROUPS", "forward_passes", "limit_of"]
@@ -28,7 +28,7 @@ __tracebackhide__ = True
 
 GROUPS = 8  # directions that are asked at once: with fewer inputs each has one of its own
 CALM = 14  # evaluations a line where forward is smooth: of the calibration's smooth families no direction took more
-LEAST_NUMBERS = 2 * PER_LINE + 1 + LEAST  # noise on one line, once more where it is single precision; one direction
+LEAST_NUMBERS = 2 * ONE_LINE + 1 + LEAST  # noise on one line, once more where it is single precision; one direction
 
 
 def forward_passes(pair: Pair, given: Case | Mapping[str, Any], *, effort: str = "auto", contract: bool = True) -> int:
@@ -38,7 +38,7 @@ def forward_passes(pair: Pair, given: Case | Mapping[str, Any], *, effort: str =
     into telling where and why; ``budget`` bounds these too.
     """
     sizes = input_sizes(pair, given)
-    beside = 1 + aside(pair, given, len(sizes), contract) + PER_LINE * max(LINES.values()) + 1
+    beside = 1 + aside(pair, given, len(sizes), contract) + EVALUATIONS + 1
     if effort == "entries":
         return beside + CALM * sum(sizes)
     return beside + 2 + PER_LADDER + CALM * (min(len(sizes), GROUPS) + 1)

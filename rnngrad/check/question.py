@@ -7,6 +7,8 @@ precision where forward runs in it, and with what backward was seen to lose.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from rnngrad.check.extended import Closer
 from rnngrad.check.point import Point
 from rnngrad.numdiff.directional import Direction
 from rnngrad.numdiff.sample import Lines
-from rnngrad.numdiff.scale import norm, norms, root_mean_square
+from rnngrad.numdiff.scale import norm, root_mean_square
 from rnngrad.numdiff.tableau import EPS
 from rnngrad.result import Estimate
 from rnngrad.tree import Vector
@@ -118,18 +120,21 @@ def entry_question(point: Point, name: str, some: NDArray[np.intp], claimed: Vec
 
 
 def direction_question(
-    point: Point, directions: Sequence[Direction], claimed: Vector, estimate: Estimate, *, exact: bool
+    point: Point, directions: Sequence[Direction], lines: Lines, claimed: Vector, estimate: Estimate, *, exact: bool
 ) -> Question:
-    """Ask about directions; claimed is the gradient of all inputs, joined.
+    """Ask about directions, along which there are lines; claimed is the gradient of all inputs, joined.
 
     The noise of forward enters backward once for each output, and with it a whole row or column of the gradient (in
     dW = da h^T the error of da_i enters row i). So along a direction through a tensor it counts as often as the tensor
     has entries, over its shortest axis.
     """
-    slopes, rounding, relative, each, largest = np.array([sizes(point, claimed, one) for one in directions]).T
+    runs = {(one.start, one.stop): one for one in directions}
+    tensors = {run: tensors_of(point, claimed, one) for run, one in runs.items()}
+    rows = [sizes(point, claimed, one, tensors[one.start, one.stop]) for one in directions]
+    slopes, rounding, relative, each, largest = np.array(rows).T
     asked = Asked(
         point,
-        lambda closer: point.directions(directions, claimed, closer),
+        lambda closer: lines if closer is None else point.directions(directions, claimed, closer),
         slopes,
         lambda _: (own_rounding(rounding), np.abs(slopes)),
         noise=ALONG * each,
@@ -140,31 +145,48 @@ def direction_question(
     return asked.question(estimate.value, exact=exact)
 
 
+class Tensor(NamedTuple):
+    """A tensor, or what of it a direction goes through: root mean square of its claimed gradient, shortest axis."""
+
+    part: slice
+    least: float
+    axis: int
+
+
 def own_rounding(size: Vector) -> Vector:
     """Return what backward may lose to rounding, relative to numbers of some size."""
     return np.asarray(OWN_ROUNDING * (EPS * size + TINIEST))
 
 
-def sizes(point: Point, claimed: Vector, direction: Direction) -> tuple[float, ...]:
+def tensors_of(point: Point, claimed: Vector, direction: Direction) -> list[Tensor]:
+    """Return the tensors that a direction goes through."""
+    parts = point.tensors(direction.run)
+    return [Tensor(part, root_mean_square(claimed[part]), point.shortest_axis(part)) for part in parts]
+
+
+def sizes(point: Point, claimed: Vector, direction: Direction, tensors: Sequence[Tensor]) -> tuple[float, ...]:
     """Return the claimed slope along a direction, and what the tensors that it goes through add to its sizes.
 
     They are the norm of the terms of the slope, none of them counted as less than the root mean square of its tensor
     times its value; the norm of the values in units of the length scales, and the same with every tensor over the root
     of its shortest axis; and the largest of these values.
     """
-    parts = point.tensors(direction.run)
-    tensors = [(part, root_mean_square(claimed[part]), point.shortest_axis(part)) for part in parts]
     rows = []
     for block, values in direction.blocks():
-        here = [tensor for tensor in tensors if tensor[0].start < block.stop and block.start < tensor[0].stop]
-        starts = np.array([max(part.start - block.start, 0) for part, _, _ in here])
-        relative = np.abs(values) / point.scale[block]
-        terms = np.abs(claimed[block])
-        for start, stop, (_, least, _) in zip(starts, [*starts[1:], None], here, strict=True):
-            np.fmax(terms[start:stop], least, out=terms[start:stop])
-        lengths = norms(relative, starts)
-        each = lengths / np.array([axis for _, _, axis in here]) ** 0.5
-        slope = float(claimed[block] @ values)
-        rows.append((slope, norm(terms * values), norm(lengths), norm(each), float(relative.max())))
-    slopes, rounding, lengths, each, largest = np.array(rows).T
-    return slopes.sum(), norm(rounding), norm(lengths), norm(each), largest.max()
+        here = [one for one in tensors if one.part.start < block.stop and block.start < one.part.stop]
+        cuts = [max(one.part.start - block.start, 0) for one in here]
+        runs = [slice(*ends) for ends in pairwise([*cuts, len(values)])]
+        relative = np.abs(values)
+        relative /= point.scale[block]
+        largest = float(relative.max())
+        lengths = np.array([norm(relative[run]) for run in runs])
+        each = lengths / np.array([one.axis for one in here]) ** 0.5
+        terms = np.abs(claimed[block], out=relative)
+        for run, one in zip(runs, here, strict=True):
+            np.fmax(terms[run], one.least, out=terms[run])
+        terms *= values
+        rows.append((float(claimed[block] @ values), norm(terms), norm(lengths), norm(each), largest))
+    if len(rows) == 1:
+        return rows[0]
+    slopes, rounding, whole, every, most = np.array(rows).T
+    return slopes.sum(), norm(rounding), norm(whole), norm(every), most.max()

@@ -186,12 +186,13 @@ def asked_of(point: Point, runs: list[list[str]], joined: Vector, rng: np.random
     watch = weighted(point, whole.run, joined, rng, joined_up(parts))
     safety = certified(point, whole)
     if len(runs) > TOGETHER:
-        settled = together(point, directions, whole, watch, joined, safety)
+        own = [*zip(directions, drawn, strict=True)]
+        settled = together(point, own, whole, watch, joined, safety)
         rest = [line for line, on in enumerate(settled) if on is None]
         if len(rest) < len(runs):
-            some = [directions[line] for line in rest]
-            own = iter(every(along(point, some, joined, safety=safety), [drawn[line] for line in rest]) if rest else [])
-            return [on or next(own) for on in settled]
+            some, drawn = [directions[line] for line in rest], [drawn[line] for line in rest]
+            apart = iter(every(along(point, some, joined, safety=safety), drawn) if rest else [])
+            return [on or next(apart) for on in settled]
     both = along(point, [*directions, watch], joined, safety=safety)
     if not both.doubtful[-1] or both.doubtful[:-1].any():
         return every(both, drawn)
@@ -199,18 +200,23 @@ def asked_of(point: Point, runs: list[list[str]], joined: Vector, rng: np.random
 
 
 def together(
-    point: Point, directions: Sequence[Direction], whole: Direction, watch: Direction, joined: Vector, safety: Safety
+    point: Point,
+    own: Sequence[tuple[Direction, Draw]],
+    whole: Direction,
+    watch: Direction,
+    joined: Vector,
+    safety: Safety,
 ) -> list[On | None]:
     """Ask along one direction for all, and say for each of their own whether that settles it.
 
-    It does where their own would hardly see more; none is settled where the joint one, or the weighted one that watches
-    over it, is in doubt.
+    It does where their ``own``, which if plain is a part of the joint one, would hardly see more; none is settled where
+    the joint one, or the weighted one that watches over it, is in doubt.
     """
     asked = along(point, [whole, watch], joined, sure=False, safety=safety)
-    slopes = [direction.slope(joined) for direction in directions]
-    weaker = [one.least(one.run) / whole.least(one.run) for one in directions]
-    own = TWICE * SAFETY / FIRST * asked.lines.sigma[0] + HARDLY * TARGET * np.abs(slopes)
-    enough = (asked.answer.total[0] * np.array(weaker) <= own) & ~asked.doubtful.any()
+    slopes = [direction.slope(joined) for direction, _ in own]
+    weaker = [1.0 if draw is plain else one.least(one.run) / whole.least(one.run) for one, draw in own]
+    needed = TWICE * SAFETY / FIRST * asked.lines.sigma[0] + HARDLY * TARGET * np.abs(slopes)
+    enough = (asked.answer.total[0] * np.array(weaker) <= needed) & ~asked.doubtful.any()
     return [On(asked, 0, plain) if settled else None for settled in enough]
 
 

@@ -115,6 +115,7 @@ class ShortLadders:
 
     def __init__(self, f: Evaluate, theta: Vector, f0: Vector, noise: float, direction: Direction, reuse: bool) -> None:
         self.f, self.theta, self.f0, self.direction, self.reuse = f, theta, f0, direction, reuse
+        self.point = theta.copy()
         size = self.size = np.abs(f0) * noise
         self.best = np.zeros_like(size)
         self.smallest = np.full_like(size, np.inf)
@@ -137,13 +138,12 @@ class ShortLadders:
     def central(self, t: float) -> tuple[Vector, Vector]:
         """Return the central difference of every output, and its bend: the jump of its slope where t goes to 0."""
         sides = []
-        point = self.theta.copy()
         for step in (t, -t):
-            point = point if self.reuse else self.theta.copy()
+            self.point = self.point if self.reuse else self.theta.copy()
             for block, values in self.direction.blocks():
-                np.multiply(values, step, out=point[block])
-                point[block] += self.theta[block]
-            sides.append(self.f(point))
+                np.multiply(values, step, out=self.point[block])
+                self.point[block] += self.theta[block]
+            sides.append(self.f(self.point))
         self.evaluations += 2
         ahead, behind = sides[0] - self.f0, sides[1] - self.f0
         return (ahead - behind) / (2 * t), (ahead + behind) / t

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,6 @@ __all__ = [
     "even_sample",
     "length_scale",
     "norm",
-    "norms",
     "part_of",
     "root_mean_square",
     "scale_of",
@@ -123,23 +123,13 @@ def blocks(start: int, stop: int) -> Iterator[slice]:
 
 def norm(values: Vector) -> float:
     """Return the Euclidean norm; where its squares would overflow or vanish they are taken in units of the largest."""
-    with np.errstate(all="ignore"):
-        plain = float(np.sqrt(np.vdot(values, values).real))
+    plain = sqrt(float(np.vdot(values, values).real))
     if SAFE < plain < 1 / SAFE:
         return plain
     largest = float(np.max(np.abs(values), initial=0.0))
     if largest == 0 or not np.isfinite(largest):
         return largest
     return largest * float(np.linalg.norm(values / largest))
-
-
-def norms(values: Vector, starts: NDArray[np.intp]) -> Vector:
-    """Return the Euclidean norms of the runs of values that begin at ``starts``, none of them empty; see `norm`."""
-    with np.errstate(all="ignore"):
-        plain = np.sqrt(np.add.reduceat(values * values, starts))
-    for run in np.flatnonzero(~((plain > SAFE) & (plain < 1 / SAFE))).tolist():
-        plain[run] = norm(values[starts[run] : starts[run + 1] if run + 1 < len(starts) else None])
-    return np.asarray(plain)
 
 
 def root_mean_square(values: Vector) -> float:

@@ -29,6 +29,6 @@ def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
 
 def largest(function: Callable[..., Array], *arrays: Array) -> float:
     """Return the largest size of an entry of what a function, entry by entry, makes of arrays; inf where one is nan."""
-    sizes = [float(np.abs(function(*some)).max(initial=0.0)) for some in pieces(*arrays)]
-    size = max(sizes) if all(size == size for size in sizes) else np.inf
-    return float(size)
+    sizes = [np.abs(function(*some)).max(initial=0.0) for some in pieces(*arrays)]
+    size = float(sizes[0] if len(sizes) == 1 else np.max(sizes))  # either of them nan if one is
+    return size if size == size else np.inf

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.check.contract import Arrays, at
 from rnngrad.check.protocol.cotangents import HUGE, TINY, multiple, summed
@@ -27,14 +28,22 @@ NOT = "backward is not linear in its cotangent"
 def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
     """Yield where the gradients for two cotangents do not add to that for their sum, which is tiny."""
     for name, left in one.items():
-        apart = largest(lambda a, b, c: c * (1 / TINY) - (a + b), left, other[name], total[name])
-        first = largest(np.positive, left)
+        apart = largest(missing, left, other[name], total[name])
+        first = largest(np.asarray, left)
         if apart <= COARSE * first < np.inf:
             continue
-        sizes = [first, largest(np.positive, other[name]), largest(np.positive, total[name]) / TINY]
+        sizes = [first, largest(np.asarray, other[name]), largest(np.asarray, total[name]) / TINY]
         size = max(size for size in sizes if np.isfinite(size))
         off = in_range(size) and apart > COARSE * size
         yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size}) if off else ()
+
+
+def missing(one: NDArray[Any], other: NDArray[Any], total: NDArray[Any]) -> NDArray[Any]:
+    """Return by how much the gradients for two cotangents miss that for their sum, which is tiny."""
+    apart = np.asarray(total * (1 / TINY))
+    apart -= one
+    apart -= other
+    return apart
 
 
 def in_range(size: float) -> bool:
@@ -109,7 +118,7 @@ def not_scaled(subject: Subject, huge: Arrays | str) -> list[Excess] | str:
         return huge
     found: list[Excess] = []
     for name, array in subject.claimed.items():
-        size = largest(np.positive, array)
+        size = subject.largest[name]
         if in_range(size) and largest(lambda a, b: a * (1 / HUGE) - b, huge[name], array) > EXACT * size:
             found += beyond({name: huge[name] / HUGE}, {name: array}, EXACT, {name: size})
     return found

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,11 @@ class Subject:
     calls: Counter[str] = field(default_factory=Counter, repr=False)
     lenient: bool = False  # a gradient that is missing or None is zeros
 
+    @cached_property
+    def largest(self) -> dict[str, float]:
+        """Return the largest size of an entry of each claimed gradient."""
+        return {name: largest(np.asarray, array) for name, array in self.claimed.items()}
+
     def forward(self, inputs: Arrays | None = None, handing: Handing = copied) -> Forwarded | str:
         """Run forward; return the words for it where it raises, or gives arrays of one shape outputs of another."""
         handed = {name: handing(array) for name, array in (inputs or self.inputs).items()}
@@ -131,7 +137,7 @@ def beyond(got: Arrays, expected: Arrays, share: float, sizes: Mapping[str, floa
         left = got[name]
         if same_bits(left, right):
             continue
-        size = largest(np.abs, right) if sizes is None else sizes[name]
+        size = largest(np.asarray, right) if sizes is None else sizes[name]
         if (worst := largest(np.subtract, left, right)) > share * size:
             index = first_place(np.abs(left - right))
             yield Excess(name, index, left[index], right[index], worst)
