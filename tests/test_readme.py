@@ -28,9 +28,8 @@ def test_the_code_of_a_readme_runs_in_order(path, tmp_path, monkeypatch):
             value()
 
 
-def test_the_failure_that_opens_the_readme_is_what_the_command_prints(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_cell.py").write_text(blocks(READMES[0], "python")[0], encoding="utf-8")
+def test_the_failure_that_opens_the_readme_is_what_the_command_prints(pytester, capsys):
+    pytester.makepyfile(my_cell=blocks(READMES[0], "python")[0])  # it forgets the module that it imported
     shown = next(block for block in blocks(READMES[0], "text"))
     assert main(["check", "my_cell.py"]) == 1
     assert shown in capsys.readouterr().out

@@ -89,7 +89,8 @@ def draw_direction(
     direction becomes largest. It is at least the largest of all partial sums, half of the root of the summed squares in
     all but one of a hundred draws. Where there are ``parts``, only they move, and this holds of the slope along each.
     """
-    bits = np.frombuffer(rng.bytes(2 * len(scale)), np.int16)
+    words = rng.integers(2**64, size=len(scale) // 4 + 1, dtype=np.uint64)  # twice as fast as rng.bytes
+    bits = words.view(np.int16)[: len(scale)]
     pattern = ((bits & (UNIT - 1)) + UNIT // 2) * ((bits >> 15) | 1)
     kept = len(scale) <= KEPT
     drawn = Direction(start, pattern, scale)

@@ -28,7 +28,7 @@ def again(subject: Subject, first: First) -> Iterator[Finding]:
     if isinstance(spike, str) or isinstance(total, str):
         yield from refused(subject, spike if isinstance(spike, str) else str(total), single)
         return
-    excesses = [] if buffers else list(not_additive(subject.claimed, spike, total))
+    excesses = [] if buffers else list(not_additive(subject.claimed, spike, total, subject.largest))
     del spike, total
     second = subject.backward(first.cache())
     if isinstance(second, str):

@@ -5,7 +5,7 @@ clipped or rounded. Sums round, and where a gradient is all cancellation they ro
 difference that counts in a tensor's largest entry and that rounding, measured, does not explain.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,15 @@ RANGE = 2.0**90  # larger and smaller tensors are not scaled: what they are made
 NOT = "backward is not linear in its cotangent"
 
 
-def not_additive(one: Arrays, other: Arrays, total: Arrays) -> Iterator[Excess]:
-    """Yield where the gradients for two cotangents do not add to that for their sum, which is tiny."""
+def not_additive(one: Arrays, other: Arrays, total: Arrays, sizes: Mapping[str, float]) -> Iterator[Excess]:
+    """Yield where the gradients for two cotangents, one of given sizes, do not add to that for their tiny sum."""
     for name, left in one.items():
         apart = largest(missing, left, other[name], total[name])
-        first = largest(np.asarray, left)
+        first = sizes[name]
         if apart <= COARSE * first < np.inf:
             continue
-        sizes = [first, largest(np.asarray, other[name]), largest(np.asarray, total[name]) / TINY]
-        size = max(size for size in sizes if np.isfinite(size))
+        three = [first, largest(np.asarray, other[name]), largest(np.asarray, total[name]) / TINY]
+        size = max(size for size in three if np.isfinite(size))
         off = in_range(size) and apart > COARSE * size
         yield from beyond({name: total[name] / TINY}, {name: left + other[name]}, COARSE, {name: size}) if off else ()
 
@@ -57,10 +57,10 @@ def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[
     if not found:
         return
     runs = [subject.rerun(cotangents) for cotangents in (None, single, summed(subject.upstream, single))]
-    fresh = [run for run in runs if not isinstance(run, str)]
-    if len(fresh) < len(runs):
+    one, other, total = (None if isinstance(run, str) else run for run in runs)
+    if one is None or other is None or total is None:
         return
-    still = {excess.name for excess in not_additive(*fresh)}
+    still = {excess.name for excess in not_additive(one, other, total, subject.largest)}
     for excess in (excess for excess in found if excess.name not in still):
         said = f"{excess.place}: with another cotangent a second backward pass on one cache gives another gradient"
         yield breach("reuse", f"{said} than on a new cache", excess.name)
