@@ -12,6 +12,7 @@ import numpy as np
 from rnngrad.check.diagnose.calls import nonlinear
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, masked, part
+from rnngrad.check.diagnose.partner import partnered
 from rnngrad.check.diagnose.shapes import reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
@@ -40,6 +41,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     unused,
     turned,
     corrected,
+    partnered,
     masked,
     permuted,
     added,
