@@ -331,7 +331,9 @@ def test_power_is_told_for_each_pair_and_in_the_table(pytester, rnngrad):
     pytester.makepyfile(square=SQUARE)
     result = rnngrad("check", "square.py", "--power")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["power of square    * planted errors caught (* %), 8 examples, * forward passes"])
+    result.stdout.fnmatch_lines(
+        ["power of square    * planted errors caught (* %)", "    8 examples, * forward passes"]
+    )
     result.stdout.fnmatch_lines(["pair square    8 examples    * forward passes each    power * %    n *"])
     assert "power" not in rnngrad("check", "square.py").stdout.str()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import rnngrad as rg
 from rnngrad.report import html, numbers, summary, text
 from rnngrad.report import json as as_json
-from rnngrad.report.table import columns
+from rnngrad.report.table import columns, spread
 from rnngrad.result import Diagnosis, Entry, Finding, GradientResult
 
 FAIL, OPEN, PASS = rg.Verdict.FAIL, rg.Verdict.INCONCLUSIVE, rg.Verdict.PASS
@@ -452,3 +452,9 @@ def test_breaches_are_told_apart_from_other_findings_in_text_and_html():
     assert "<li>contract: backward changes its cotangent dout in place</li>" in page
     assert "<li>k: forward has a kink here</li>" in page
     assert json.loads(as_json.render(both))["findings"][0]["breach"] is True
+
+
+def test_a_line_that_is_full_goes_on_in_an_indented_one_and_no_part_is_cut():
+    parts = ["pair " + "a" * 40, "b" * 31, "c" * 90, "d"]
+    assert spread(parts) == ["pair " + "a" * 40 + "    " + "b" * 31, "    " + "c" * 90, "    d"]
+    assert spread(parts[:1]) == parts[:1]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rnngrad.report.numbers import bar, share, value
-from rnngrad.report.table import columns
+from rnngrad.report.table import columns, spread
 
 __all__ = ["markdown", "text"]
 
@@ -24,14 +24,14 @@ def rows(tally: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [HEADER, *(cells(name, row) for name, row in tally["gradients"].items())]
 
 
-def subject(tally: Mapping[str, Any]) -> str:
-    """Name the pair, its examples, their cost, and the shapes that were seen."""
+def subject(tally: Mapping[str, Any]) -> list[str]:
+    """Name the pair, its examples, their cost, and the shapes that were seen, in parts."""
     spans = ", ".join(span(dim, *sizes) for dim, sizes in tally["sizes"].items())
     each = value(tally["evaluations"] / max(tally["examples"], 1), 3)
     examples = f"{tally['examples']} example{'s' if tally['examples'] != 1 else ''}"
     power = f"power {share(tally['power'])}" if "power" in tally else ""
     parts = [f"pair {tally['pair']}", examples, f"{each} forward passes each", power, spans]
-    return "    ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def contract(tally: Mapping[str, Any]) -> list[str]:
@@ -47,12 +47,13 @@ def span(dim: str, low: Any, high: Any) -> str:
 
 def text(tallies: Iterable[Mapping[str, Any]]) -> str:
     """Return a table for each pair as aligned text."""
-    return "\n\n".join("\n".join([subject(tally), *columns(rows(tally)), *contract(tally)]) for tally in tallies)
+    tables = ([*spread(subject(tally)), *columns(rows(tally)), *contract(tally)] for tally in tallies)
+    return "\n\n".join("\n".join(lines) for lines in tables)
 
 
 def markdown(tallies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table for each pair as Markdown."""
-    parts = (f"**{escaped(subject(tally))}**\n\n{marked(rows(tally))}" for tally in tallies)
+    parts = (f"**{escaped('    '.join(subject(tally)))}**\n\n{marked(rows(tally))}" for tally in tallies)
     lines = ("".join(f"\n{line}\n" for line in contract(tally)) for tally in tallies)
     return "\n".join(part + line for part, line in zip(parts, lines, strict=True))
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from rnngrad.report.numbers import bar, pairwise, value
-from rnngrad.report.table import columns
+from rnngrad.report.table import WIDTH, columns
 from rnngrad.result import Finding, GradientResult, Report, Verdict
 
 __all__ = ["HEADER", "cells", "diagnoses", "found", "headline", "render", "subject", "wrong_entries"]
 
-WIDTH = 80  # columns of a terminal, and of a line that a CI log shows; what is to be pasted may be longer
 HEADER = ("gradient", "verdict", "worst", "backward", "numeric ± bar", "off by", "would have seen")
 
 
