@@ -1,7 +1,7 @@
 """One of two sides at a point: what it computes there, and what it loses to rounding, measured where asked for."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,26 @@ class Side:
 
     def moved(self, eps: float) -> dict[str, NDArray[Any]]:
         """Return how far each entry moves, at most, when inputs and cotangents are off by a rounding error."""
+        places = [(stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)) for turn in range(TRIES)]
+        return self.furthest([run(self.pair, *place) for place in places])
+
+    @cached_property
+    def moved_by_cache(self) -> dict[str, NDArray[Any]] | None:
+        """Return how far each entry moves when what forward hands to backward is off by a rounding error.
+
+        None where that cannot be seen.
+        """
+        runs = [
+            run(self.pair, self.inputs, self.upstream, partial(stirred, relative=EPS, turn=turn))
+            for turn in range(TRIES)
+        ]
+        return None if any(one.raised for one in runs) else self.furthest(runs)
+
+    def furthest(self, runs: list[Run]) -> dict[str, NDArray[Any]]:
+        """Return how far from each entry it is, at most, in other runs."""
         largest = {name: np.zeros(array.shape) for name, array in self.tensors.items()}
-        for turn in range(TRIES):
-            place = stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)
-            for name, array in tensors_of(run(self.pair, *place)).items():
+        for found in runs:
+            for name, array in tensors_of(found).items():
                 if name in largest and array.shape == largest[name].shape:
                     largest[name] = np.fmax(largest[name], apart(array, self.tensors[name]))
         return largest
@@ -81,16 +97,17 @@ class Side:
         except InvalidPair:
             return None
 
-    def noise(self, name: str, *, hidden: bool) -> NDArray[Any]:
+    def noise(self, name: str, *, hidden: bool = False, finer: bool = False) -> NDArray[Any]:
         """Return the noise of <v, f> over the length scale of each entry of a gradient; 0 for an output.
 
         Where it may be ``hidden``, outputs that do not change all around, it is taken for that of numbers of order one.
+        ``finer`` asks for that of forward in extended precision, which is no less where it rounds to double inside.
         """
         point = self.point
         if point is None or name not in point.parts or not self.tensors[name].size:
             return np.zeros(self.tensors[name].shape)
         part = point.parts[name]
-        sigma = max(point.sigma, EPS * norm(point.v)) if hidden else point.sigma
+        sigma = point.closer.sigma if finer else max(point.sigma, EPS * norm(point.v)) if hidden else point.sigma
         rows = np.asarray(sigma / point.lengths(part)[:])
         width = point.width(name)
         return np.asarray(rows.reshape(-1, width).max(axis=1).reshape(point.shape(name)))
