@@ -5,7 +5,7 @@ entry moves then is what its rounding amounts to. What is still beyond that is l
 precision. There a difference that is rounding shrinks with the precision, by 2^11, and one that is not stays. Beside
 what was seen, a side may lose what the noise of forward brings into it: 1 - s*s with s close to 1 is all cancellation,
 and does not move with its inputs. It is no excuse where the difference comes out in extended precision as in double,
-neither side rounds to double inside, and a cache off by a rounding error moves backward by much less.
+and neither side rounds to double inside.
 """
 
 from collections.abc import Sequence
@@ -75,18 +75,12 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
 
 
 def without_noise(sides: Sequence[Side], name: str, distance: NDArray[Any], allowed: Any, noise: NDArray[Any]) -> Any:
-    """Return what forward's noise may bring in, less where a difference is shown to be none of it.
+    """Return what forward's noise may bring in: where a difference is clearly none of it, that of extended precision.
 
-    That is where it is the same in extended precision and clearly more than backward was seen to make of a cache that
-    is off by a rounding error, and than forward's noise brings in there.
+    A forward pass that rounds inside is as noisy there.
     """
-    by_cache = [side.moved_by_cache for side in sides]
-    if any(moved is None for moved in by_cache):
-        return noise
     finer = NOISE * np.max([side.noise(name, finer=True) for side in sides], axis=0)
-    seen = finer + FACTOR * np.max([moved[name] for moved in by_cache if moved is not None], axis=0)
-    clear = distance > CLEAR * (allowed + seen)
-    return np.where(persists(sides, name, clear), np.fmin(seen, noise), noise)
+    return np.where(persists(sides, name, distance > CLEAR * (allowed + finer)), np.fmin(finer, noise), noise)
 
 
 def persists(sides: Sequence[Side], name: str, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
