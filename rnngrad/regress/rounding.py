@@ -4,8 +4,8 @@ Nothing is guessed: both sides are run again at inputs and cotangents that are o
 entry moves then is what its rounding amounts to. What is still beyond that is looked at once more in extended
 precision. There a difference that is rounding shrinks with the precision, by 2^11, and one that is not stays. Beside
 what was seen, a side may lose what the noise of forward brings into it: 1 - s*s with s close to 1 is all cancellation,
-and does not move with its inputs. It is no excuse where the difference comes out in extended precision as in double,
-and neither side rounds to double inside.
+and does not move with its inputs. It is no excuse where the difference comes out in extended precision as in double
+and neither side rounds to double, or to less, inside.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rnngrad.numdiff.tableau import EPS
 from rnngrad.regress.response import follows
-from rnngrad.regress.side import Side, apart
+from rnngrad.regress.side import Side, apart, coarse
 
 __all__ = ["FEW", "beyond_rounding", "precision_of", "ulp_of"]
 
@@ -25,7 +25,7 @@ FACTOR = 16.0  # of what an entry was seen to move; benchmarks/regress.py counts
 NOISE = 32.0  # times the noise of <v, f> over the length scale, where extended precision has been asked already
 HIDDEN = 128.0  # and where it has not; the same as in `check.question`
 SHRUNK = 1 / 16  # of a difference is left in extended precision where it is rounding: 2^-11 of its size, with room
-CLEAR = 16.0  # times all that is allowed and seen: a difference that noise is no excuse for is far beyond it
+CLEAR = 16.0  # times what is allowed without noise: a difference that noise is no excuse for is far beyond it
 NARROW = (np.float16, np.float32)
 
 
@@ -69,18 +69,9 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
     if (distance <= allowed).all():
         return allowed
     noise = (NOISE if both else HIDDEN) * np.max([side.noise(name, hidden=not both) for side in sides], axis=0)
-    if both and (distance <= allowed + noise).all():
-        noise = without_noise(sides, name, distance, allowed, noise)
+    if both and (distance <= allowed + noise).all() and not any(coarse(side) for side in sides):
+        noise = np.where(persists(sides, name, distance > CLEAR * allowed), 0.0, noise)
     return np.asarray(allowed + noise)
-
-
-def without_noise(sides: Sequence[Side], name: str, distance: NDArray[Any], allowed: Any, noise: NDArray[Any]) -> Any:
-    """Return what forward's noise may bring in: where a difference is clearly none of it, that of extended precision.
-
-    A forward pass that rounds inside is as noisy there.
-    """
-    finer = NOISE * np.max([side.noise(name, finer=True) for side in sides], axis=0)
-    return np.where(persists(sides, name, distance > CLEAR * (allowed + finer)), np.fmin(finer, noise), noise)
 
 
 def persists(sides: Sequence[Side], name: str, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:

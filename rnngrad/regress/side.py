@@ -20,6 +20,7 @@ from rnngrad.regress.run import Run, run
 
 __all__ = ["Side", "tensors_of"]
 
+NOISY = 2.0**20  # times the noise of double precision; that of single is 2^29, and part of it may be the rest
 TRIES = 3  # how often inputs and cotangents are rounded anew; the same number as in `check.extended`
 
 
@@ -81,20 +82,24 @@ class Side:
         except InvalidPair:
             return None
 
-    def noise(self, name: str, *, hidden: bool = False, finer: bool = False) -> NDArray[Any]:
+    def noise(self, name: str, *, hidden: bool) -> NDArray[Any]:
         """Return the noise of <v, f> over the length scale of each entry of a gradient; 0 for an output.
 
         Where it may be ``hidden``, outputs that do not change all around, it is taken for that of numbers of order one.
-        ``finer`` asks for that of forward in extended precision, which is no less where it rounds to double inside.
         """
         point = self.point
         if point is None or name not in point.parts or not self.tensors[name].size:
             return np.zeros(self.tensors[name].shape)
         part = point.parts[name]
-        sigma = point.closer.sigma if finer else max(point.sigma, EPS * norm(point.v)) if hidden else point.sigma
+        sigma = max(point.sigma, EPS * norm(point.v)) if hidden else point.sigma
         rows = np.asarray(sigma / point.lengths(part)[:])
         width = point.width(name)
         return np.asarray(rows.reshape(-1, width).max(axis=1).reshape(point.shape(name)))
+
+
+def coarse(side: Side) -> bool:
+    """Tell whether forward is as noisy as if it computed in less than double precision, or nothing is known of that."""
+    return side.point is None or side.point.relative_noise > NOISY
 
 
 def widened(arrays: Arrays) -> Arrays:
