@@ -3,10 +3,13 @@
 In extended precision a change of 2^-55 moves a gradient in proportion as one of 2^-12 does, as long as nothing on the
 way is rounded to double precision: what is stands still, or jumps. Only of a side that follows both alike is it known
 that extended precision shows all of its rounding. What is changed is every input, and every array that forward hands to
-backward: a saturated unit hardly depends on its inputs.
+backward: a saturated unit hardly depends on its inputs. They are changed apart, since forward may make much of a tiny
+change where sums cancel, and a cast then follows.
 """
 
+from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,21 +32,24 @@ def follows(side: Side, name: str) -> NDArray[np.bool_]:
     """Tell of each entry of a tensor whether it follows tiny changes as it follows wide ones."""
     like = side.extended[name]
     alike = np.ones(like.shape, bool)
-    for turn in range(TURNS):
-        wide, tiny = (slope(side, name, change, turn) for change in (WIDE, TINY))
+    for turn, inside in product(range(TURNS), (True, False)):
+        wide, tiny = (slope(side, name, partial(shifted, turn=turn), share, inside) for share in (WIDE, TINY))
         if wide is None or tiny is None:
             return np.zeros(like.shape, bool)
         alike &= np.abs(wide - tiny) <= ALIKE * np.abs(wide) + SEEN * np.abs(like)  # nan is not alike
     return alike
 
 
-def slope(side: Side, name: str, share: float, turn: int) -> NDArray[Any] | None:
-    """Return the central difference of a tensor over a relative change; None where it does not come out."""
-    like, ends = side.extended[name], []
+def slope(side: Side, name: str, shift: Callable[..., Arrays], share: float, inside: bool) -> NDArray[Any] | None:
+    """Return the central difference of a tensor over a relative change of the inputs, or of what lies ``inside``.
+
+    None where it does not come out.
+    """
+    like, ends, inputs = side.extended[name], [], widened(side.inputs)
     for way in (share, -share):
-        change = partial(shifted, share=way, turn=turn)
-        found = run(side.pair, change(widened(side.inputs)), widened(side.upstream), change)
-        end = tensors_of(found).get(name)
+        change = partial(shift, share=way)
+        place = (inputs, widened(side.upstream), change) if inside else (change(inputs), widened(side.upstream))
+        end = tensors_of(run(side.pair, *place)).get(name)
         if end is None or (end.shape, end.dtype) != (like.shape, like.dtype):
             return None
         ends.append(end)
