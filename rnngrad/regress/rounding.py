@@ -70,7 +70,11 @@ def beyond_rounding(sides: Sequence[Side], name: str, distance: NDArray[Any], mo
         return allowed
     noise = (NOISE if both else HIDDEN) * np.max([side.noise(name, hidden=not both) for side in sides], axis=0)
     if both and (distance <= allowed + noise).all() and not any(coarse(side) for side in sides):
-        noise = np.where(persists(sides, name, distance > CLEAR * allowed), 0.0, noise)
+        by_cache = [moved[name] for moved in (side.moved_by_cache for side in sides) if moved is not None]
+        if len(by_cache) == len(sides):
+            seen = FACTOR * np.max(by_cache, axis=0)
+            clear = distance > CLEAR * (allowed + seen)
+            noise = np.where(persists(sides, name, clear), np.fmin(seen, noise), noise)
     return np.asarray(allowed + noise)
 
 

@@ -1,7 +1,7 @@
 """One of two sides at a point: what it computes there, and what it loses to rounding, measured where asked for."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,26 @@ class Side:
 
     def moved(self, eps: float) -> dict[str, NDArray[Any]]:
         """Return how far each entry moves, at most, when inputs and cotangents are off by a rounding error."""
+        places = [(stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)) for turn in range(TRIES)]
+        return self.furthest([run(self.pair, *place) for place in places])
+
+    @cached_property
+    def moved_by_cache(self) -> dict[str, NDArray[Any]] | None:
+        """Return how far each entry moves when what forward hands to backward is off by a rounding error.
+
+        None where that cannot be seen.
+        """
+        runs = [
+            run(self.pair, self.inputs, self.upstream, partial(stirred, relative=EPS, turn=turn))
+            for turn in range(TRIES)
+        ]
+        return None if any(one.raised for one in runs) else self.furthest(runs)
+
+    def furthest(self, runs: list[Run]) -> dict[str, NDArray[Any]]:
+        """Return how far from each entry it is, at most, in other runs."""
         largest = {name: np.zeros(array.shape) for name, array in self.tensors.items()}
-        for turn in range(TRIES):
-            place = stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)
-            for name, array in tensors_of(run(self.pair, *place)).items():
+        for found in runs:
+            for name, array in tensors_of(found).items():
                 if name in largest and array.shape == largest[name].shape:
                     largest[name] = np.fmax(largest[name], apart(array, self.tensors[name]))
         return largest
