@@ -11,6 +11,7 @@ from rnngrad.check.contract import FLOATING, Arrays, described, number_array
 from rnngrad.check.prepare import checked_cotangents
 from rnngrad.errors import InvalidPair, named
 from rnngrad.pair import Pair
+from rnngrad.regress.handed import Change, handed
 
 __all__ = ["Run", "drawn_cotangents", "forward_of", "run"]
 
@@ -37,12 +38,12 @@ def forward_of(pair: Pair, inputs: Arrays) -> Run:
     return tried(pair, inputs, None)
 
 
-def run(pair: Pair, inputs: Arrays, upstream: Arrays) -> Run:
-    """Run forward and backward once, on copies."""
-    return tried(pair, inputs, upstream)
+def run(pair: Pair, inputs: Arrays, upstream: Arrays, change: Change | None = None) -> Run:
+    """Run forward and backward once, on copies; ``change`` may change the arrays that forward hands to backward."""
+    return tried(pair, inputs, upstream, change)
 
 
-def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None) -> Run:
+def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None, change: Change | None = None) -> Run:
     """Run a pair; an exception becomes words."""
     role, outputs = "forward", {}
     try:
@@ -52,6 +53,7 @@ def tried(pair: Pair, inputs: Arrays, upstream: Arrays | None) -> Run:
         if upstream is None:
             return Run(outputs, {}, odd)
         role = "backward"
+        cache = cache if change is None else handed(cache, change)
         raw = pair.backward({name: array.copy() for name, array in upstream.items()}, cache)
         known = {name: raw[name] for name in inputs if name in raw}
         odd |= {name: described(value) for name, value in known.items() if number_array(value) is None}

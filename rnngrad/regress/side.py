@@ -1,7 +1,7 @@
 """One of two sides at a point: what it computes there, and what it loses to rounding, measured where asked for."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from rnngrad.regress.run import Run, run
 
 __all__ = ["Side", "tensors_of"]
 
+NOISY = 2.0**20  # times the noise of double precision; that of single is 2^29, and part of it may be the rest
 TRIES = 3  # how often inputs and cotangents are rounded anew; the same number as in `check.extended`
 
 
@@ -44,10 +45,26 @@ class Side:
 
     def moved(self, eps: float) -> dict[str, NDArray[Any]]:
         """Return how far each entry moves, at most, when inputs and cotangents are off by a rounding error."""
+        places = [(stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)) for turn in range(TRIES)]
+        return self.furthest([run(self.pair, *place) for place in places])
+
+    @cached_property
+    def moved_by_cache(self) -> dict[str, NDArray[Any]] | None:
+        """Return how far each entry moves when what forward hands to backward is off by a rounding error.
+
+        None where that cannot be seen.
+        """
+        runs = [
+            run(self.pair, self.inputs, self.upstream, partial(stirred, relative=EPS, turn=turn))
+            for turn in range(TRIES)
+        ]
+        return None if any(one.raised for one in runs) else self.furthest(runs)
+
+    def furthest(self, runs: list[Run]) -> dict[str, NDArray[Any]]:
+        """Return how far from each entry it is, at most, in other runs."""
         largest = {name: np.zeros(array.shape) for name, array in self.tensors.items()}
-        for turn in range(TRIES):
-            place = stirred(self.inputs, eps, turn), stirred(self.upstream, eps, turn + TRIES)
-            for name, array in tensors_of(run(self.pair, *place)).items():
+        for found in runs:
+            for name, array in tensors_of(found).items():
                 if name in largest and array.shape == largest[name].shape:
                     largest[name] = np.fmax(largest[name], apart(array, self.tensors[name]))
         return largest
@@ -94,6 +111,11 @@ class Side:
         rows = np.asarray(sigma / point.lengths(part)[:])
         width = point.width(name)
         return np.asarray(rows.reshape(-1, width).max(axis=1).reshape(point.shape(name)))
+
+
+def coarse(side: Side) -> bool:
+    """Tell whether forward is as noisy as if it computed in less than double precision, or nothing is known of that."""
+    return side.point is None or side.point.relative_noise > NOISY
 
 
 def widened(arrays: Arrays) -> Arrays:
