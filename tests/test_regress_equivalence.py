@@ -63,7 +63,14 @@ def test_one_entry_changed_by_1e_10_is_found_with_its_place_and_the_side_that_is
     assert 1e4 < found["w"].ulps < 1e6
     assert found["w"].allowed < 1e4
     assert found["x"].verdict is found["b"].verdict is PASS
-    assert "rounding allows" in str(found).splitlines()[0]
+
+
+def test_a_difference_is_told_within_a_terminal_and_what_rounding_allows_where_there_is_room():
+    lines = str(equivalence(old, close, CASE)).splitlines()
+    assert lines[0].endswith("; new is wrong")
+    assert max(map(len, lines)) <= 80
+    assert next(line for line in lines if "numeric" in line).split()[0] == "old"
+    assert " ulp apart; old was wrong" in str(equivalence(averaged, old, CASE)).splitlines()[0]
 
 
 def test_an_old_gradient_that_was_wrong_is_told_so():

@@ -1,6 +1,8 @@
 """What forward's noise excuses in a refactor: rounding inside, wherever it happens, and no change that stays."""
 
+import runpy
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import rnngrad as rg
 from rnngrad.regress.equivalence import equivalence
 from rnngrad.regress.handed import handed
 
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PASS, FAIL = rg.Verdict.PASS, rg.Verdict.FAIL
 
 
@@ -166,3 +169,13 @@ def test_all_floating_point_arrays_of_a_cache_are_changed_at_once_and_nothing_el
 def test_a_cache_that_cannot_be_seen_is_refused(cache):
     with pytest.raises(TypeError, match="forward hands"):
         handed(cache, dict)
+
+
+# ---- a cache rounded to double, in pairs that have more than one product to round ---------------------------------
+
+
+def test_what_a_rounding_error_in_the_cache_does_to_saturated_units_is_allowed(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    benchmark = runpy.run_path(str(BENCHMARKS / "regress.py"))
+    case = rg.Case(T=3, m=2, N=2, n=6, fills={"xs": "zeros", "R": "one-hot"}, scale=8.0, seed=1134431492)
+    assert equivalence(*map(benchmark["rounded_cache"], benchmark["PAIRS"]["lstm"]), case).verdict is PASS

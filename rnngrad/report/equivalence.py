@@ -1,7 +1,7 @@
 """Two sides compared, as text: what is furthest off first, then every tensor."""
 
 from rnngrad.report.numbers import bar, pairwise, value
-from rnngrad.report.table import columns
+from rnngrad.report.table import WIDTH, columns, spread
 from rnngrad.result import Compared, Equivalence, Verdict
 
 __all__ = ["render"]
@@ -9,14 +9,29 @@ __all__ = ["render"]
 
 def render(found: Equivalence) -> str:
     """Return a comparison as lines of text."""
-    header = ("tensor", "verdict", "furthest", *found.labels, "ulp apart", "allowed", "numeric ± bar")
-    lines = [headline(found), "", f"{found.title}    case {found.case}"]
+    lines = [headline(found), "", *spread([found.title, f"case {found.case}"])]
     if found.tensors:
-        lines += columns([header, *map(cells, found.tensors)])
+        lines += table(found)
     lines += [f"{one.name}: {one.words}" for one in found.tensors if one.words]
     lines += [f"verdict    {one.name}: {one.side}" for one in found.tensors if one.side]
     lines += [f"finding    {finding.message}" for finding in found.findings]
     return "\n".join([*lines, *(f"note       {note}" for note in found.notes)])
+
+
+def table(found: Equivalence) -> list[str]:
+    """Lay the tensors out in a table; where it is too wide the values of each are in a second line."""
+    old, new = found.labels
+    rows = [*map(cells, found.tensors)]
+    lines = columns([("tensor", "verdict", "furthest", old, new, "ulp apart", "allowed", "numeric ± bar"), *rows])
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    header = ("tensor", "verdict", "furthest", "ulp apart", "allowed")
+    head, *narrow = columns([header, *((*row[:3], *row[5:7]) for row in rows)])
+    lines = [head]
+    for line, (_, _, _, left, right, _, _, numeric) in zip(narrow, rows, strict=True):
+        values = spread([f"{old} {left}", f"{new} {right}", *([f"numeric {numeric}"] if numeric else [])])
+        lines += [line, *(f"    {value}" for value in values)] if left else [line]
+    return lines
 
 
 def headline(found: Equivalence) -> str:
@@ -33,7 +48,9 @@ def headline(found: Equivalence) -> str:
     old, new = found.labels
     side = f"; {one.side}" if one.side else ""
     allowed = "" if one.allowed is None else f", rounding allows {bar(one.allowed)}"
-    return f"{one.name}{place(one)}: {old} {left}, {new} {right}, {bar(one.ulps)} ulp apart{allowed}{side}"
+    said, ulps = f"{one.name}{place(one)}: {old} {left}, {new} {right}", f", {bar(one.ulps)} ulp apart"
+    lines = [said + more + side for more in (ulps + allowed, ulps, "")]
+    return next((line for line in lines if len(line) <= WIDTH), lines[-1])
 
 
 def cells(one: Compared) -> tuple[str, ...]:
