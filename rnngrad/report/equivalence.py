@@ -29,8 +29,8 @@ def table(found: Equivalence) -> list[str]:
     head, *narrow = columns([header, *((*row[:3], *row[5:7]) for row in rows)])
     lines = [head]
     for line, (_, _, _, left, right, _, _, numeric) in zip(narrow, rows, strict=True):
-        values = spread([f"{old} {left}", f"{new} {right}", *([f"numeric {numeric}"] if numeric else [])])
-        lines += [line, *(f"    {value}" for value in values)] if left else [line]
+        values = [f"    {old} {left}", f"{new} {right}", *([f"numeric {numeric}"] if numeric else [])]
+        lines += [line, *spread(values)] if left else [line]
     return lines
 
 
