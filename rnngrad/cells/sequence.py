@@ -15,6 +15,7 @@ import numpy as np
 
 from rnngrad.cells.cell import Array, Cell, Gradients, Parameters, Run, Tools
 from rnngrad.cells.fit import fitted, picked, whole
+from rnngrad.cells.memory import room
 from rnngrad.cells.norm import norm, norm_backward
 from rnngrad.cells.product import Normed, flat, normed_of, outer, product_of, pullback_of, tall
 from rnngrad.spec import Array as Declared
@@ -64,28 +65,31 @@ def sequence_forward(
     used = checked(cell, xs, initial, parameters)
     dtype = np.result_type(xs, *initial, *used.values())
     absent = None if mask is None else absences(mask, xs)
-    x = rows(xs).astype(dtype, copy=False)
+    T, m, N = xs.shape
+    n = initial[0].shape[0]
+    keeping = (T if cell.keeps else 0, N)
+    x, gates, kept, *states = room(
+        dtype, (T, N, m), (*keeping, cell.gates, n), (*keeping, n), *[(T + 1, N, n)] * len(initial)
+    )
+    x[...] = xs.swapaxes(1, 2)
     if absent is not None:
         np.copyto(x, 0, where=absent)
-    T, N, _ = x.shape
-    n = initial[0].shape[0]
-    states = tuple(np.empty((T + 1, N, n), dtype) for _ in initial)
     for s, first in zip(states, initial, strict=True):
         s[-1 if reverse else 0] = first.T
     first_to_last, second_on = tuple(s[:-1] for s in states), tuple(s[1:] for s in states)
     before, after = (second_on, first_to_last) if reverse else (first_to_last, second_on)
-    a = np.empty((T, N, cell.gates, n), dtype) if cell.keeps else after[0][:, :, None]
+    a = gates if cell.keeps else after[0][:, :, None]
     inputs = at_inputs(x, used, a)
-    run = Run(a, before, after, np.empty((T if cell.keeps else 0, N, n), dtype), used)
+    run = Run(a, before, after, kept, used)
     normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
     trace = Trace(cell, x, run, reverse, absent, inputs, normed)
-    out = tuple(np.empty((T, n, N), dtype) for _ in states)
+    out = tuple(np.empty((T, N, n), dtype) for _ in states)
     forward_in_time(trace, out)
-    return out, trace
+    return tuple(s.swapaxes(1, 2) for s in out), trace
 
 
 def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
-    """Take all steps, and copy the states of each into out, examples as columns, while they are at hand."""
+    """Take all steps, and copy the states of each into out while they are at hand."""
     run, absent = trace.run, trace.absent
     tools = tools_of(trace, back=False)
     for t in trace.order(range(len(run.a))):
@@ -93,8 +97,8 @@ def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
         if absent is not None:
             for s_prev, s in zip(run.before, run.after, strict=True):
                 np.copyto(s[t], s_prev[t], where=absent[t])
-        for columns, s in zip(out, run.after, strict=True):
-            columns[t] = s[t].T
+        for copy, s in zip(out, run.after, strict=True):
+            copy[t] = s[t]
 
 
 def sequence_backward(
@@ -109,7 +113,7 @@ def sequence_backward(
     T, N, _, n = run.a.shape
     upstream = [cotangent_rows(name, ds, run.after[0]) for name, ds in zip(cell.states, dstates, strict=True)]
     ends = [None] * len(cell.states) if dlast is None else dlast
-    d = np.empty((T, N, cell.blocks, n), run.a.dtype)
+    (d,) = room(run.a.dtype, (T, N, cell.blocks, n))
     tools = tools_of(trace, back=True)
     last = [cotangent_rows(f"last {name}", ds, tools.work) for name, ds in zip(cell.states, ends, strict=True)]
     ds = tuple(np.zeros_like(tools.work) if end is None else end.copy() for end in last)
@@ -175,7 +179,7 @@ def tools_of(trace: Trace, *, back: bool) -> Tools:
     cell, run = trace.cell, trace.run
     T, N, g, n = run.a.shape
     W, gain = run.parameters["W"], run.parameters.get("gW")
-    work = np.empty((N, n), run.a.dtype)
+    work, half, rest = room(run.a.dtype, (N, n), (N, g, n), (N, g, n))
     ahead, ways, start = [], [], 0
     for count, normed in zip(cell.products, trace.normed, strict=True):
         rows = slice(start * n, (start + count) * n)
@@ -185,14 +189,9 @@ def tools_of(trace: Trace, *, back: bool) -> Tools:
         else:
             ahead.append(product_of(*given))
         start += count
-    half = np.empty((N, g, n), run.a.dtype)
     half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None]
-    return Tools(tuple(ahead), tuple(ways), work, half, 1 - half)
-
-
-def rows(x: Array) -> Array:
-    """Return a new array with examples as rows instead of columns."""
-    return np.array(x.swapaxes(-1, -2), order="C")
+    np.subtract(1, half, out=rest)
+    return Tools(tuple(ahead), tuple(ways), work, half, rest)
 
 
 def checked(cell: Cell, xs: Array, initial: Sequence[Array], parameters: Parameters) -> dict[str, Array]:
