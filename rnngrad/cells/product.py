@@ -1,6 +1,6 @@
 """The product p = W s of each step of a sequence, plain or normed: gain * norm(W s), gate by gate.
 
-Examples stand as rows and gates on an axis of their own: s is (N, n), p is (N, g, n) for the g gates stacked in W.
+Examples stand as rows and gates on an axis of their own: s is (N, n), p is (g, N, n) for the g gates stacked in W.
 
 W is copied once for each pass, into blocks so small that OpenBLAS multiplies them without packing them first. On one
 thread and with N = 32 the products of the steps, a third of all there is to multiply, are 1.3 to 2 times as fast so
@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 from rnngrad.cells.memory import room
 from rnngrad.cells.norm import norm, norm_backward
 
-__all__ = ["Normed", "Product", "Pullback", "flat", "normed_of", "outer", "product_of", "pullback_of", "tall"]
+__all__ = [
+    "Normed",
+    "Product",
+    "Pullback",
+    "flat",
+    "multiply",
+    "multiply_back",
+    "normed_of",
+    "outer",
+    "product_of",
+    "pullback_of",
+    "tall",
+]
 
 Array = NDArray[Any]
 
@@ -45,7 +57,7 @@ def outer(d: Array, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Normed:
-    """What a normed product keeps of each step: y = norm(W s) (T, N, g, n), and the inverse of its spread."""
+    """What a normed product keeps of each step: y = norm(W s) (T, g, N, n), and the inverse of its spread."""
 
     y: Array
     inverse: Array
@@ -91,7 +103,7 @@ class Pullback:
     def __call__(self, t: int, dp: Array, ds: Array) -> Array:
         """Fill ds (N, n) from dp (N, g, n) of step t, and return it."""
         if self.gain is not None and self.normed is not None:
-            dp = norm_backward(dp * self.gain, self.normed.y[t], self.normed.inverse[t], axis=-1)
+            dp = norm_backward(dp * self.gain[:, 0], *turned(self.normed, t), axis=-1)
             self.raw[t] = dp
         parts, _, depth, _ = self.blocks.shape
         np.matmul(dp.reshape(len(dp), parts, 1, depth).transpose(1, 2, 0, 3), self.blocks, out=self.cut)
@@ -101,13 +113,18 @@ class Pullback:
         """Return dW, and dgW of a normed product, from dp (T, N, g, n) and s (T, N, n) of all steps."""
         found = {"dW": outer(dp if self.normed is None else self.raw, s)}
         if self.normed is not None:
-            found["dgW"] = (dp * self.normed.y).sum(axis=(0, 1)).reshape(-1, 1)
+            found["dgW"] = (dp * self.normed.y.swapaxes(1, 2)).sum(axis=(0, 1)).reshape(-1, 1)
         return found
 
 
 def cut(p: Array, blocks: Array) -> Array:
-    """Return a view of p (N, g, n) in blocks of columns, (g, b, N, c)."""
-    return p.reshape(*p.shape[:2], blocks.shape[1], blocks.shape[3]).transpose(1, 2, 0, 3)
+    """Return a view of p (..., N, n) in blocks of columns, (..., b, N, c)."""
+    return p.reshape(*p.shape[:-1], blocks.shape[1], blocks.shape[3]).swapaxes(-3, -2)
+
+
+def turned(normed: Normed, t: int) -> tuple[Array, Array]:
+    """Return what was kept of step t with examples first, as the gradients stand."""
+    return normed.y[t].swapaxes(0, 1), normed.inverse[t].swapaxes(0, 1)
 
 
 def widths(n: int, depth: int, N: int) -> list[int]:
@@ -121,36 +138,69 @@ def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
     if gain is None:
         return None
     T, N, n = like.shape
-    return Normed(np.empty((T, N, g, n), like.dtype), np.empty((T, N, g, 1), like.dtype))
+    return Normed(np.empty((T, g, N, n), like.dtype), np.empty((T, g, N, 1), like.dtype))
 
 
 def product_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array) -> Product:
     """Return the product with W (g n, n) for states like (N, n)."""
     N, n = like.shape
-    c = max(widths(n, n, N), default=max(n, 1))
-    blocks, p = room(like.dtype, (g, n // c, n, c), (N, g, n))
-    blocks[...] = W.reshape(g, n // c, c, n).swapaxes(2, 3)
-    return Product(blocks, None if gain is None else gain.reshape(g, n), normed, p, cut(p, blocks))
+    blocks, (p,) = blocks_of(W, g, N), room(like.dtype, (g, N, n))
+    return Product(blocks, None if gain is None else gain.reshape(g, 1, n), normed, p, cut(p, blocks))
 
 
 def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array, steps: int) -> Pullback:
     """Return the way back through the product with W (g n, n) for states like (N, n) of so many steps."""
     N, n = like.shape
-    parts, c = parted(g, n, N, like.itemsize)
-    blocks, sums = room(like.dtype, (parts, n // c, g * n // parts, c), (parts, N, n))
-    blocks[...] = W.reshape(parts, g * n // parts, n // c, c).swapaxes(1, 2)
+    blocks = blocks_back(W, *parted(g, n, n, N, like.itemsize))
+    (sums,) = room(like.dtype, (len(blocks), N, n))
     raw = np.empty((0 if normed is None else steps, N, g, n), like.dtype)
-    gain = None if gain is None else gain.reshape(g, n)
-    return Pullback(blocks, gain, normed, sums, cut(sums.swapaxes(0, 1), blocks), raw)
+    gain = None if gain is None else gain.reshape(g, 1, n)
+    return Pullback(blocks, gain, normed, sums, cut(sums, blocks), raw)
 
 
-def parted(g: int, n: int, N: int, itemsize: int) -> tuple[int, int]:
-    """Return in how many parts the g n rows are summed, and by how many columns: full blocks, and then few parts."""
+def multiply(x: Array, U: Array, a: Array) -> None:
+    """Fill a (T, g, N, n) with U x of all steps, for x (T, N, m) and U (g n, m)."""
+    blocks = blocks_of(U, a.shape[1], x.shape[1])
+    np.matmul(x[:, None, None], blocks, out=cut(a, blocks))
+
+
+def multiply_back(d: Array, U: Array) -> Array:
+    """Return U^T d of all steps, (T, N, m) for d (T, N, g, n) and U (g n, m)."""
+    T, N, g, n = d.shape
+    m = U.shape[1]
+    parts, c = parted(g, n, m, N, d.itemsize)
+    if parts > 1:  # where blocks would need sums, all steps as one matrix are as fast
+        return (tall(flat(d)) @ U).reshape(T, N, m)
+    blocks = blocks_back(U, parts, c)
+    dx = np.empty((T, N, m), d.dtype)
+    np.matmul(flat(d)[:, None], blocks[0], out=cut(dx, blocks))
+    return dx
+
+
+def blocks_of(W: Array, g: int, N: int) -> Array:
+    """Return W (g n, m) in blocks (g, b, m, c), for the product with N examples."""
+    n, m = len(W) // g, W.shape[1]
+    c = max(widths(n, m, N), default=max(n, 1))
+    (blocks,) = room(W.dtype, (g, n // c, m, c))
+    blocks[...] = W.reshape(g, n // c, c, m).swapaxes(2, 3)
+    return blocks
+
+
+def blocks_back(W: Array, parts: int, c: int) -> Array:
+    """Return W (g n, m) in blocks (parts, b, g n / parts, c), for the way back through it."""
+    depth, m = len(W) // parts, W.shape[1]
+    (blocks,) = room(W.dtype, (parts, m // c, depth, c))
+    blocks[...] = W.reshape(parts, depth, m // c, c).swapaxes(1, 2)
+    return blocks
+
+
+def parted(g: int, n: int, m: int, N: int, itemsize: int) -> tuple[int, int]:
+    """Return in how many parts g n rows are summed, and by how many of m columns: full blocks, and then few parts."""
     choices = [
         (min(c * itemsize, FULL), -parts, c)
         for parts in range(1, 2 * g + 1)
         if g * n % parts == 0
-        for c in widths(n, g * n // parts, N)
+        for c in widths(m, g * n // parts, N)
     ]
-    _, fewest, c = max(choices, default=(0, -1, max(n, 1)))
+    _, fewest, c = max(choices, default=(0, -1, max(m, 1)))
     return -fewest, c

@@ -17,7 +17,7 @@ from rnngrad.cells.cell import Array, Cell, Gradients, Parameters, Run, Tools
 from rnngrad.cells.fit import fitted, picked, whole
 from rnngrad.cells.memory import room
 from rnngrad.cells.norm import norm, norm_backward
-from rnngrad.cells.product import Normed, flat, normed_of, outer, product_of, pullback_of, tall
+from rnngrad.cells.product import Normed, flat, multiply, multiply_back, normed_of, outer, product_of, pullback_of, tall
 from rnngrad.spec import Array as Declared
 
 __all__ = ["MASK", "Trace", "mask_of", "sequence_backward", "sequence_forward"]
@@ -67,9 +67,9 @@ def sequence_forward(
     absent = None if mask is None else absences(mask, xs)
     T, m, N = xs.shape
     n = initial[0].shape[0]
-    keeping = (T if cell.keeps else 0, N)
+    steps = T if cell.keeps else 0
     x, gates, kept, *states = room(
-        dtype, (T, N, m), (*keeping, cell.gates, n), (*keeping, n), *[(T + 1, N, n)] * len(initial)
+        dtype, (T, N, m), (steps, cell.gates, N, n), (steps, N, n), *[(T + 1, N, n)] * len(initial)
     )
     x[...] = xs.swapaxes(1, 2)
     if absent is not None:
@@ -78,7 +78,7 @@ def sequence_forward(
         s[-1 if reverse else 0] = first.T
     first_to_last, second_on = tuple(s[:-1] for s in states), tuple(s[1:] for s in states)
     before, after = (second_on, first_to_last) if reverse else (first_to_last, second_on)
-    a = gates if cell.keeps else after[0][:, :, None]
+    a = gates if cell.keeps else after[0][:, None]
     inputs = at_inputs(x, used, a)
     run = Run(a, before, after, kept, used)
     normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
@@ -110,7 +110,7 @@ def sequence_backward(
     that time ends with, (n, N); None stands for one that is zero.
     """
     cell, x, run = trace.cell, trace.x, trace.run
-    T, N, _, n = run.a.shape
+    T, _, N, n = run.a.shape
     upstream = [cotangent_rows(name, ds, run.after[0]) for name, ds in zip(cell.states, dstates, strict=True)]
     ends = [None] * len(cell.states) if dlast is None else dlast
     (d,) = room(run.a.dtype, (T, N, cell.blocks, n))
@@ -120,7 +120,7 @@ def sequence_backward(
     back_in_time(trace, tools, d, upstream, ds)
     found, da = cell.collect(run, tools.pullbacks, d)
     at_gates, da = gradients_at_gates(trace, da)
-    dx = (tall(flat(da)) @ run.parameters["U"]).reshape(x.shape)
+    dx = multiply_back(da, run.parameters["U"])
     return (
         {"dxs": dx.swapaxes(1, 2)}
         | {f"d{name}_0": ds.T for name, ds in zip(cell.states, ds, strict=True)}
@@ -135,10 +135,11 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
     cell, run, absent = trace.cell, trace.run, trace.absent
     T = len(d)
     held = tuple(np.zeros_like(tools.work) for _ in cell.states)
-    block = max(1, BLOCK // max(1, d[:1].nbytes))
+    block = max(1, BLOCK // max(1, cell.multipliers * tools.work.nbytes))
+    (k,) = room(d.dtype, (cell.multipliers, min(block, T), *tools.work.shape))
     for start in trace.order(range(0, T, block))[::-1]:
         steps = range(start, min(start + block, T))
-        more = cell.slopes(slice(steps.start, steps.stop), run, d)
+        cell.slopes(slice(steps.start, steps.stop), run, k[:, : len(steps)])
         for t in trace.order(steps)[::-1]:
             for total, here in zip(ds, upstream, strict=True):
                 if here is not None:
@@ -147,7 +148,7 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
                 for total, aside in zip(ds, held, strict=True):
                     np.multiply(total, absent[t], out=aside)
                     total -= aside
-            cell.back(t, run, tools, d[t], more[t - start], ds)
+            cell.back(t, run, tools, k[:, t - start], d[t], ds)
             if absent is not None:
                 for total, aside in zip(ds, held, strict=True):
                     total += aside
@@ -155,12 +156,13 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
 
 def at_inputs(x: Array, parameters: Parameters, a: Array) -> Normed | None:
     """Fill a with U x + b of all steps; return what is kept where U x is normed."""
-    np.matmul(tall(x), parameters["U"].T, out=tall(flat(a)))
+    _, g, _, n = a.shape
+    multiply(x, parameters["U"], a)
     normed = None
     if "gU" in parameters:
         normed = Normed(*norm(a, axis=-1))
-        np.multiply(normed.y, parameters["gU"].reshape(a.shape[2:]), out=a)
-    a += parameters["ba"].reshape(a.shape[2:])
+        np.multiply(normed.y, parameters["gU"].reshape(g, 1, n), out=a)
+    a += parameters["ba"].reshape(g, 1, n)
     return normed
 
 
@@ -168,7 +170,7 @@ def gradients_at_gates(trace: Trace, da: Array) -> tuple[Gradients, Array]:
     """Return the gradients of what is added to or multiplied with U x, and that at U x itself."""
     found = {"dba": tall(flat(da)).sum(axis=0)[:, None]}
     if trace.inputs is not None:
-        y, inverse = trace.inputs.y, trace.inputs.inverse
+        y, inverse = trace.inputs.y.swapaxes(1, 2), trace.inputs.inverse.swapaxes(1, 2)
         found["dgU"] = tall(flat(da * y)).sum(axis=0)[:, None]
         da = norm_backward(da * trace.run.parameters["gU"].reshape(y.shape[2:]), y, inverse, axis=-1)
     return found, da
@@ -177,9 +179,9 @@ def gradients_at_gates(trace: Trace, da: Array) -> tuple[Gradients, Array]:
 def tools_of(trace: Trace, *, back: bool) -> Tools:
     """Return what the steps of one pass work with; each product has its rows of W and of its gain."""
     cell, run = trace.cell, trace.run
-    T, N, g, n = run.a.shape
+    T, g, N, n = run.a.shape
     W, gain = run.parameters["W"], run.parameters.get("gW")
-    work, half, rest = room(run.a.dtype, (N, n), (N, g, n), (N, g, n))
+    work, half, rest = room(run.a.dtype, (N, n), (g, N, n), (g, N, n))
     ahead, ways, start = [], [], 0
     for count, normed in zip(cell.products, trace.normed, strict=True):
         rows = slice(start * n, (start + count) * n)
@@ -189,7 +191,7 @@ def tools_of(trace: Trace, *, back: bool) -> Tools:
         else:
             ahead.append(product_of(*given))
         start += count
-    half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None]
+    half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None, None]
     np.subtract(1, half, out=rest)
     return Tools(tuple(ahead), tuple(ways), work, half, rest)
 
