@@ -34,6 +34,7 @@ Array = NDArray[Any]
 
 SMALL = 10**6  # products of two numbers: what OpenBLAS takes for a small matrix, and does not pack, on AVX-512
 NARROW, WIDE = 16, 64  # columns of a block: with fewer the kernels are slow, with more they are no faster
+ROWS = 256  # examples of all steps that are multiplied with a block before the next one: they stay in the cache
 FULL = 256  # bytes: the columns that the kernels multiply at once, four vectors
 
 
@@ -119,7 +120,7 @@ class Pullback:
 
 def cut(p: Array, blocks: Array) -> Array:
     """Return a view of p (..., N, n) in blocks of columns, (..., b, N, c)."""
-    return p.reshape(*p.shape[:-1], blocks.shape[1], blocks.shape[3]).swapaxes(-3, -2)
+    return p.reshape(*p.shape[:-1], p.shape[-1] // blocks.shape[-1], blocks.shape[-1]).swapaxes(-3, -2)
 
 
 def turned(normed: Normed, t: int) -> tuple[Array, Array]:
@@ -161,7 +162,8 @@ def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, lik
 def multiply(x: Array, U: Array, a: Array) -> None:
     """Fill a (T, g, N, n) with U x of all steps, for x (T, N, m) and U (g n, m)."""
     blocks = blocks_of(U, a.shape[1], x.shape[1])
-    np.matmul(x[:, None, None], blocks, out=cut(a, blocks))
+    for steps in together(len(x), x.shape[1]):
+        np.matmul(x[steps], blocks[:, :, None], out=np.moveaxis(cut(a[steps], blocks), 0, 2), order="C")
 
 
 def multiply_back(d: Array, U: Array) -> Array:
@@ -169,12 +171,19 @@ def multiply_back(d: Array, U: Array) -> Array:
     T, N, g, n = d.shape
     m = U.shape[1]
     parts, c = parted(g, n, m, N, d.itemsize)
-    if parts > 1:  # where blocks would need sums, all steps as one matrix are as fast
+    if parts > 1:  # all steps as one matrix are multiplied as fast as blocks are multiplied and summed
         return (tall(flat(d)) @ U).reshape(T, N, m)
-    blocks = blocks_back(U, parts, c)
+    blocks = blocks_back(U, parts, c)[0, :, None]
     dx = np.empty((T, N, m), d.dtype)
-    np.matmul(flat(d)[:, None], blocks[0], out=cut(dx, blocks))
+    for steps in together(T, N):
+        np.matmul(flat(d[steps]), blocks, out=np.moveaxis(cut(dx[steps], blocks), 1, 0), order="C")
     return dx
+
+
+def together(T: int, N: int) -> list[slice]:
+    """Return the steps whose products with a block are taken one after the other, while it is in the cache."""
+    count = max(1, ROWS // max(N, 1))
+    return [slice(start, start + count) for start in range(0, T, count)]
 
 
 def blocks_of(W: Array, g: int, N: int) -> Array:
