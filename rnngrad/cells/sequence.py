@@ -68,9 +68,8 @@ def sequence_forward(
     T, m, N = xs.shape
     n = initial[0].shape[0]
     steps = T if cell.keeps else 0
-    x, gates, kept, *states = room(
-        dtype, (T, N, m), (steps, cell.gates, N, n), (steps, N, n), *[(T + 1, N, n)] * len(initial)
-    )
+    (gates,) = room(dtype, (steps, cell.gates, N, n))
+    x, kept, *states = room(dtype, (T, N, m), (steps, N, n), *[(T + 1, N, n)] * len(initial))
     x[...] = xs.swapaxes(1, 2)
     if absent is not None:
         np.copyto(x, 0, where=absent)
