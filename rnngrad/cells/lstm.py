@@ -39,15 +39,15 @@ __all__ = [
 
 def step(t: int, run: Run, tools: Tools) -> None:
     """Take one step forward."""
-    (s_prev, c_prev), (s, c) = (states[t] for states in run.before), (states[t] for states in run.after)
-    a, tanh_c, work = run.a[t], run.kept[t], tools.work
-    a += tools.products[0](t, s_prev)
+    (s, c), c_prev = run.after, run.before[1][t]
+    a, c, tanh_c, work = run.a[t], c[t], run.kept[t], tools.work
+    a += tools.products[0](t, run.before[0][t])
     squash(a, tools.half, tools.rest)
     i, f, g, o = a
     np.multiply(f, c_prev, out=c)
     c += np.multiply(i, g, out=work)
     np.tanh(c, out=tanh_c)
-    np.multiply(o, tanh_c, out=s)
+    np.multiply(o, tanh_c, out=s[t])
 
 
 def slopes(steps: slice, run: Run, k: Array) -> None:

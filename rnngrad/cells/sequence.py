@@ -82,13 +82,12 @@ def sequence_forward(
     run = Run(a, before, after, kept, used)
     normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
     trace = Trace(cell, x, run, reverse, absent, inputs, normed)
-    out = tuple(np.empty((T, N, n), dtype) for _ in states)
-    forward_in_time(trace, out)
-    return tuple(s.swapaxes(1, 2) for s in out), trace
+    forward_in_time(trace)
+    return tuple(s.copy().swapaxes(1, 2) for s in after), trace
 
 
-def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
-    """Take all steps, and copy the states of each into out while they are at hand."""
+def forward_in_time(trace: Trace) -> None:
+    """Take all steps."""
     run, absent = trace.run, trace.absent
     tools = tools_of(trace, back=False)
     for t in trace.order(range(len(run.a))):
@@ -96,8 +95,6 @@ def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
         if absent is not None:
             for s_prev, s in zip(run.before, run.after, strict=True):
                 np.copyto(s[t], s_prev[t], where=absent[t])
-        for copy, s in zip(out, run.after, strict=True):
-            copy[t] = s[t]
 
 
 def sequence_backward(
