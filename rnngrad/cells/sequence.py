@@ -116,9 +116,8 @@ def sequence_backward(
     back_in_time(trace, tools, d, upstream, ds)
     found, da = cell.collect(run, tools.pullbacks, d)
     at_gates, da = gradients_at_gates(trace, da)
-    dx = multiply_back(da, run.parameters["U"])
     return (
-        {"dxs": dx.swapaxes(1, 2)}
+        {"dxs": multiply_back(da, run.parameters["U"])}
         | {f"d{name}_0": ds.T for name, ds in zip(cell.states, ds, strict=True)}
         | {"dU": outer(da, x)}
         | found
@@ -152,7 +151,7 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
 
 def at_inputs(x: Array, parameters: Parameters, a: Array) -> Normed | None:
     """Fill a with U x + b of all steps; return what is kept where U x is normed."""
-    _, g, _, n = a.shape
+    g, n = a.shape[1], a.shape[3]
     multiply(x, parameters["U"], a)
     normed = None
     if "gU" in parameters:
