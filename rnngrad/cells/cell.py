@@ -1,7 +1,7 @@
 """What a sequence needs to know of a cell, and the arrays that they share.
 
-Inside a sequence examples stand as rows. Each gate of a step is one contiguous block, which is worked through up to
-three times as fast as the same numbers in rows apart; the gradients of a step are one matrix, as the products need them:
+Inside a sequence examples stand as rows. Each gate of a step is one contiguous block, which numpy works through faster
+than the same numbers in rows apart; the gradients of a step are one matrix, as the products need them:
 
     s   (T, N, n)       states, one array for each state of the cell: an LSTM has s and c
     a   (T, g, N, n)    gates: U x + b of all steps at first, the activations once a step is done

@@ -1,9 +1,7 @@
-"""The memory that a pass works in: one block, in which each array starts a cache line.
+"""The memory that a pass works in: arrays that each start a cache line.
 
-Wide vector instructions lose up to half their speed where an array starts within a line, as numpy's may; the products of
-the steps, whose factors are read as they are, lose a fifth. And a pass that gives back one block finds it
-again in the next pass, where many blocks, given back one by one, go back to the system: a tenth of the time of an RNN
-was spent in getting pages anew (``benchmarks/cells.py``).
+Wide vector instructions take up to twice as long where arrays start within a line, as numpy's may: each vector then
+lies in two. The products of the steps, whose factors OpenBLAS reads where they are, lose a sixth of their speed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +17,10 @@ LINE = 64  # bytes of a cache line, and of the widest vectors
 
 
 def room(dtype: DTypeLike, *shapes: Sequence[int]) -> list[NDArray[Any]]:
-    """Return empty arrays of one dtype in one block of memory, each from the start of a cache line."""
+    """Return empty arrays of one dtype in one block of memory, each from the start of a cache line.
+
+    Numbers of 32 bytes, complex long doubles, stand where numpy's own block starts.
+    """
     itemsize = np.dtype(dtype).itemsize
     line = max(1, LINE // itemsize)
     sizes = [prod(shape) for shape in shapes]

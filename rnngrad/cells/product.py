@@ -32,10 +32,11 @@ __all__ = [
 
 Array = NDArray[Any]
 
-SMALL = 10**6  # products of two numbers: what OpenBLAS takes for a small matrix, and does not pack, on AVX-512
-NARROW, WIDE = 16, 64  # columns of a block: with fewer the kernels are slow, with more they are no faster
-ROWS = 256  # examples of all steps that are multiplied with a block before the next one: they stay in the cache
-FULL = 256  # bytes: the columns that the kernels multiply at once, four vectors
+# by that benchmark, on a processor with AVX-512
+SMALL = 10**6  # multiplications of numbers: what OpenBLAS takes for a small product; beyond, it is half as fast
+NARROW, WIDE = 16, 64  # columns of a block: with fewer it is slower, with more no faster
+FULL = 256  # bytes of the columns of a block: the full speed, or near it
+ROWS = 256  # inputs, of some steps, that are multiplied with a block before the next one: both stay in the cache
 
 
 def flat(x: Array) -> Array:
@@ -167,7 +168,7 @@ def multiply(x: Array, U: Array, a: Array) -> None:
 
 
 def multiply_back(d: Array, U: Array) -> Array:
-    """Return U^T d of all steps, (T, m, N) for d (T, N, g, n) and U (g n, m), in the order that is faster as in `outer`."""
+    """Return U^T d of all steps, (T, m, N) for d (T, N, g, n) and U (g n, m); in this order as `outer` is."""
     T, N, _, _ = d.shape
     return (U.T @ tall(flat(d)).T).reshape(U.shape[1], T, N).swapaxes(0, 1)
 

@@ -87,7 +87,7 @@ def sequence_forward(
 
 
 def forward_in_time(trace: Trace) -> None:
-    """Take all steps."""
+    """Take all steps, from the first to the last."""
     run, absent = trace.run, trace.absent
     tools = tools_of(trace, back=False)
     for t in trace.order(range(len(run.a))):
