@@ -8,6 +8,7 @@ thread and with N = 32 the products of the steps, a third of all there is to mul
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,8 @@ def turned(normed: Normed, t: int) -> tuple[Array, Array]:
 
 def widths(n: int, depth: int, N: int) -> list[int]:
     """Return how many of n columns may make a block: what divides n, is not narrow, and makes a small product."""
-    narrow = min(n, NARROW)
-    return [c for c in range(max(narrow, 1), min(n, WIDE) + 1) if n % c == 0 and c * depth * N <= SMALL]
+    narrow = max(min(n, NARROW), 1)
+    return [c for c in range(narrow, min(n, WIDE) + 1) if n % c == 0 and c * depth * N <= SMALL]
 
 
 def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
@@ -164,7 +165,7 @@ def multiply(x: Array, U: Array, a: Array) -> None:
     """Fill a (T, g, N, n) with U x of all steps, for x (T, N, m) and U (g n, m)."""
     blocks = blocks_of(U, a.shape[1], x.shape[1])
     for steps in together(len(x), x.shape[1]):
-        np.matmul(x[steps], blocks[:, :, None], out=np.moveaxis(cut(a[steps], blocks), 0, 2), order="C")
+        np.matmul(x[steps], blocks[:, :, None], out=cut(a[steps], blocks).transpose(1, 2, 0, 3, 4), order="C")
 
 
 def multiply_back(d: Array, U: Array) -> Array:
@@ -189,19 +190,25 @@ def blocks_of(W: Array, g: int, N: int) -> Array:
 
 
 def blocks_back(W: Array, g: int, N: int) -> Array:
-    """Return W (g n, m) in blocks (parts, b, g n / parts, c), for the way back to N examples.
-
-    So many columns as fill the kernels come before few parts, whose sums cost time of their own.
-    """
+    """Return W (g n, m) in blocks (parts, b, g n / parts, c), for the way back to N examples."""
     rows, m = W.shape
+    parts, c = parted(rows, m, N, g, W.itemsize)
+    (blocks,) = room(W.dtype, (parts, m // c, rows // parts, c))
+    blocks[...] = W.reshape(parts, rows // parts, m // c, c).swapaxes(1, 2)
+    return blocks
+
+
+@lru_cache(maxsize=64)  # a step of a small cell would else take a tenth longer
+def parted(rows: int, m: int, N: int, g: int, itemsize: int) -> tuple[int, int]:
+    """Return the number of parts, at most 2 g, and the columns of a block.
+
+    As many columns as fill the kernels come before few parts, whose sums cost time of their own.
+    """
     choices = [
-        (min(c * W.itemsize, FULL), -parts, c)
+        (min(c * itemsize, FULL), -parts, c)
         for parts in range(1, 2 * g + 1)
         if rows % parts == 0
         for c in widths(m, rows // parts, N)
     ]
     _, fewest, c = max(choices, default=(0, -1, max(m, 1)))
-    parts = -fewest
-    (blocks,) = room(W.dtype, (parts, m // c, rows // parts, c))
-    blocks[...] = W.reshape(parts, rows // parts, m // c, c).swapaxes(1, 2)
-    return blocks
+    return -fewest, c
