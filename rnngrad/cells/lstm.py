@@ -68,10 +68,11 @@ def slopes(steps: slice, run: Run, k: Array) -> None:
 def back(t: int, run: Run, tools: Tools, k: Array, d: Array, cotangents: tuple[Array, ...]) -> None:
     """Take one step back."""
     ds, dc = cotangents
-    np.multiply(k[3], ds, out=d[:, 3])
-    dc += np.multiply(k[4], ds, out=tools.work)
-    np.multiply(k[:3], dc, out=d[:, :3].swapaxes(0, 1))
+    k[3:] *= ds
+    dc += k[4]
+    k[:3] *= dc
     dc *= run.a[t, 1]
+    d.swapaxes(0, 1)[...] = k[:4]
     tools.pullbacks[0](t, d, ds)
 
 
