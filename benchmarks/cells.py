@@ -37,6 +37,7 @@ from rnngrad.cells.sequence import sequence_backward, sequence_forward
 T, N = 64, 32
 TABLE: dict[str, tuple[Cell, str]] = {"rnn": (CELLS["tanh"], "RNN"), "lstm": (LSTM, "LSTM"), "gru": (GRU, "GRU")}
 DTYPES = {"float64": np.float64, "float32": np.float32}
+WIDTHS = (8, 16, 32, 64, 128, 256)  # columns of a block
 Work = Callable[[], Any]
 
 
@@ -82,20 +83,20 @@ def products(cell: Cell, n: int, dtype: Any) -> Work:
     """Return the matrix products of a forward and a backward pass, and nothing else."""
     rng = np.random.default_rng(0)
     g = cell.gates
-    U, x = (rng.standard_normal(shape).astype(dtype) for shape in ((g * n, n), (T * N, n)))
-    da, s = rng.standard_normal((T * N, g * n)).astype(dtype), x[:N]
-    d, ds = da[:N].reshape(N, g, n), np.empty((N, n), dtype)
+    shapes = ((g * n, n), (T, N, n), (T, N, g, n))
+    U, x, d = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    a, s, ds = np.empty((T, g, N, n), dtype), x[0], np.empty((N, n), dtype)
     ahead, back = product.product_of(U, None, None, g, s), product.pullback_of(U, None, None, g, s, T)
 
     def work() -> None:
-        x @ U.T
+        product.multiply(x, U, a)
         for t in range(T):
             ahead(t, s)
         for t in range(T):
-            back(t, d, ds)
-        da @ U
-        x.T @ da
-        x.T @ da
+            back(t, d[t], ds)
+        product.multiply_back(d, U)
+        product.outer(d, x)
+        product.outer(d, x)
 
     return work
 
@@ -135,14 +136,13 @@ def rates(n: int, dtype: str) -> str:
     rng = np.random.default_rng(0)
     W, s = (rng.standard_normal(shape).astype(dtype) for shape in ((4 * n, n), (N, n)))
     flops = 2 * N * n * 4 * n * T / 1e9
-    shown = []
-    for block in [0, *(2**k for k in range(14, 20))]:
-        product.BLOCK = block or n * 4 * n * 8
+    works: list[Work] = [lambda: [s @ W.T for _ in range(T)]]
+    for width in WIDTHS:
+        product.NARROW = product.WIDE = min(width, n)
+        product.SMALL = float("inf")
         ahead = product.product_of(W, None, None, 4, s)
-        works = [lambda a=ahead: [a(0, s) for _ in range(T)], lambda: [s @ W.T for _ in range(T)]][
-            :: 1 if block else -1
-        ]
-        shown.append(f"{flops / min(seconds(works[0]) for _ in range(15)):6.0f}")
+        works.append(lambda ahead=ahead: [ahead(0, s) for _ in range(T)])
+    shown = [f"{flops / min(seconds(work) for _ in range(15)):7.0f}" for work in works]
     return f"{n:4d} {dtype} " + " ".join(shown)
 
 
@@ -159,7 +159,7 @@ def main() -> None:
         print(row(options.row[0], int(options.row[1]), options.row[2], options.repeats))
         return
     if options.products:
-        print("   n dtype    whole  16 KB  32 KB  64 KB 128 KB 256 KB 512 KB")
+        print("   n dtype    whole " + " ".join(f"{width:7d}" for width in WIDTHS))
         for dtype in DTYPES:
             for n in options.sizes:
                 print(rates(n, dtype), flush=True)

@@ -74,10 +74,11 @@ MAY_IMPORT = {
 WITHIN = {
     "cells": {
         "fit": set(),
+        "memory": set(),
         "norm": set(),
-        "product": {"norm"},
+        "product": {"memory", "norm"},
         "cell": {"product"},
-        "sequence": {"cell", "fit", "norm", "product"},
+        "sequence": {"cell", "fit", "memory", "norm", "product"},
         "rnn": {"cell", "fit", "sequence"},
         "lstm": {"cell", "sequence"},
         "gru": {"cell", "fit", "product", "sequence"},

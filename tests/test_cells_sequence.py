@@ -5,7 +5,8 @@ import pytest
 
 import rnngrad as rg
 from rnngrad.cells import gru, lstm, rnn
-from rnngrad.cells.product import product_of, pullback_of
+from rnngrad.cells.memory import room
+from rnngrad.cells.product import multiply, multiply_back, product_of, pullback_of
 from rnngrad.cells.segments import segments_backward, segments_forward, truncated_forward
 from rnngrad.cells.sequence import mask_of, sequence_backward, sequence_forward
 
@@ -233,9 +234,34 @@ def test_arrays_of_any_layout_give_the_same(cell):
 @pytest.mark.parametrize("g", [1, 4])
 def test_a_product_cut_into_blocks_is_the_product(n, g, dtype):
     rng = np.random.default_rng(n)
-    W, s, d = (rng.standard_normal(shape).astype(dtype) for shape in ((g * n, n), (3, n), (3, g * n)))
+    N = 40  # from n = 272 on more than OpenBLAS calls small: the way back sums over parts
+    W, s, d = (rng.standard_normal(shape).astype(dtype) for shape in ((g * n, n), (N, n), (N, g * n)))
     p = product_of(W, None, None, g, s)(0, s)
-    ds = pullback_of(W, None, None, g, s, 1)(0, d.reshape(3, g, n), np.empty_like(s))
+    ds = pullback_of(W, None, None, g, s, 1)(0, d.reshape(N, g, n), np.empty_like(s))
     bound = 100 * np.finfo(dtype).eps * max(n, 1)
-    same(p.reshape(3, g * n), s @ W.T, bound)
+    same(p.swapaxes(0, 1).reshape(N, g * n), s @ W.T, bound)
     same(ds, d @ W, bound)
+
+
+@pytest.mark.parametrize(("T", "N"), [(0, 3), (2, 0), (1, 1), (5, 100), (3, 300)])
+@pytest.mark.parametrize("m", [0, 1, 80])
+def test_the_inputs_of_all_steps_are_multiplied_as_those_of_each(T, N, m):
+    rng = np.random.default_rng(m)
+    x, U, d = (rng.standard_normal(shape) for shape in ((T, N, m), (3 * 64, m), (T, N, 3, 64)))
+    a = np.full((T, 3, N, 64), np.nan)
+    multiply(x, U, a)
+    same(a.swapaxes(1, 2).reshape(T, N, 3 * 64), x @ U.T)
+    same(multiply_back(d, U).swapaxes(1, 2), d.reshape(T, N, 3 * 64) @ U)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.longdouble])
+def test_each_array_of_a_pass_starts_a_cache_line_of_its_own(dtype):
+    shapes = [(3, 5), (), (0, 4), (7,), (2, 1, 900)]
+    assert [array.shape for array in room(dtype, *shapes[:4])] == shapes[:4]
+    found = room(dtype, *shapes)
+    assert [array.shape for array in found] == shapes
+    assert {array.dtype for array in found} == {np.dtype(dtype)}
+    assert not any(array.ctypes.data % 64 for array in found if array.size)
+    for number, array in enumerate(found):
+        array[...] = number
+    assert all((array == number).all() for number, array in enumerate(found))

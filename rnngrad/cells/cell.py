@@ -1,12 +1,13 @@
 """What a sequence needs to know of a cell, and the arrays that they share.
 
-Inside a sequence examples stand as rows and gates on an axis of their own, so that a step is one contiguous block and
-all steps together are one matrix:
+Inside a sequence examples stand as rows. Each gate of a step is one contiguous block, which numpy works through faster
+than the same numbers in rows apart; the gradients of a step are one matrix, as the products need them:
 
     s   (T, N, n)       states, one array for each state of the cell: an LSTM has s and c
-    a   (T, N, g, n)    gates: U x + b of all steps at first, the activations once a step is done
-    p   (N, g, n)       recurrent product W s of one step
-    d   (T, N, g', n)   gradients, first the slopes by which cotangents are multiplied
+    a   (T, g, N, n)    gates: U x + b of all steps at first, the activations once a step is done
+    p   (g, N, n)       recurrent product W s of one step
+    k   (k, N, n)       slopes of one step, by which cotangents are multiplied
+    d   (T, N, g', n)   gradients at the gates
 
 A cell gives two functions for what waits for the neighbouring step, `step` and `back`, and two for what is done for
 many steps at once, `slopes` and `collect`. They allocate nothing within a step.
@@ -47,7 +48,7 @@ class Run:
 class Tools:
     """What one pass works with: its products with W, or the ways back through them, and scratch space (N, n).
 
-    ``half`` (N, g, n) is 1/2 at the gates with a sigmoid and 1 elsewhere, ``rest`` is 1 - half.
+    ``half`` (g, N, n) is 1/2 at the gates with a sigmoid and 1 elsewhere, ``rest`` is 1 - half.
     """
 
     products: tuple[Product, ...]
@@ -64,11 +65,12 @@ class Cell:
     sigmoids: for each gate, whether it is a sigmoid.
     products: the gates of each product with W; one product but where one waits for another.
     blocks: gates of d.
+    multipliers: how many slopes k there are.
     keeps: whether there is a ``kept``; without one the activation of its only gate is its state, in one array.
     step(t, run, tools): fill ``after[t]``, ``kept[t]`` and the activations ``a[t]``.
-    slopes(steps, run, d): fill d[steps] with slopes, and return what else `back` multiplies by, (steps, N, n).
-    back(t, run, tools, d, more, ds): make of the slopes d of step t the gradients there, and of the cotangents ds of
-        the states after the step those of the states before it, in place.
+    slopes(steps, run, k): fill k (k, steps, N, n) with the slopes of some steps.
+    back(t, run, tools, k, d, ds): fill d (N, g', n) with the gradients at step t, and make of the cotangents ds of the
+        states after the step those of the states before it, in place; k (k, N, n), those of this step, may be used up.
     collect(run, pullbacks, d): return the gradients of the parameters of the products, and the gradient at U x + b.
     """
 
@@ -78,9 +80,10 @@ class Cell:
     parameters: dict[str, str]
     products: tuple[int, ...]
     blocks: int
+    multipliers: int
     keeps: bool
     step: Callable[[int, Run, Tools], None]
-    slopes: Callable[[slice, Run, Array], Array]
+    slopes: Callable[[slice, Run, Array], None]
     back: Callable[[int, Run, Tools, Array, Array, tuple[Array, ...]], None]
     collect: Callable[[Run, tuple[Pullback, ...], Array], tuple[Gradients, Array]]
 

@@ -49,31 +49,30 @@ def step_after(t: int, run: Run, tools: Tools) -> None:
     s_prev, s = run.before[0][t], run.after[0][t]
     a, h, work = run.a[t], run.kept[t], tools.work
     p = tools.products[0](t, s_prev)
-    a[:, :2] += p[:, :2]
-    squash(a[:, :2], tools.half[:, :2], tools.rest[:, :2])
-    r, z, u = a.swapaxes(0, 1)
-    np.add(p[:, 2], run.parameters["bw"].T, out=h)
+    a[:2] += p[:2]
+    squash(a[:2], tools.half[:2], tools.rest[:2])
+    r, z, u = a
+    np.add(p[2], run.parameters["bw"].T, out=h)
     u += np.multiply(r, h, out=work)
     np.tanh(u, out=u)
     mix(s, z, u, s_prev)
 
 
-def slopes_after(steps: slice, run: Run, d: Array) -> Array:
-    """Fill d with ds/da for r, z, with ds/d(W s + b_w), and with ds/da for u; return z."""
-    (r, z, u), h = run.a[steps].transpose(2, 0, 1, 3), run.kept[steps]
-    dr, dz, dh, du = d[steps].transpose(2, 0, 1, 3)
-    np.multiply(1 - z, 1 - u * u, out=du)
+def slopes_after(steps: slice, run: Run, k: Array) -> None:
+    """Fill k with ds/da for r, z, with ds/d(W s + b_w), and with ds/da for u."""
+    (r, z, u), h = run.a[steps].swapaxes(0, 1), run.kept[steps]
+    dr, dz, dh, du = k
+    slopes_of_mix(z, u, run.before[0][steps], dz, du, work=dr)
     np.multiply(r, du, out=dh)
-    np.multiply(dh, h * (1 - r), out=dr)
-    np.multiply(run.before[0][steps] - u, z * (1 - z), out=dz)
-    return np.asarray(z)
+    np.multiply(h, np.subtract(1, r, out=dr), out=dr)
+    dr *= dh
 
 
-def back_after(t: int, _run: Run, tools: Tools, d: Array, z: Array, cotangents: tuple[Array, ...]) -> None:
+def back_after(t: int, run: Run, tools: Tools, k: Array, d: Array, cotangents: tuple[Array, ...]) -> None:
     """Take one step back, the reset gate after the product."""
     (ds,) = cotangents
-    d *= ds[:, None]
-    ds *= z
+    np.multiply(k, ds, out=d.swapaxes(0, 1))
+    ds *= run.a[t, 1]
     ds += tools.pullbacks[0](t, d[:, :3], tools.work)
 
 
@@ -88,36 +87,35 @@ def step_before(t: int, run: Run, tools: Tools) -> None:
     """Take one step forward, the reset gate before the product."""
     s_prev, s = run.before[0][t], run.after[0][t]
     a, h = run.a[t], run.kept[t]
-    a[:, :2] += tools.products[0](t, s_prev)
-    squash(a[:, :2], tools.half[:, :2], tools.rest[:, :2])
-    r, z, u = a.swapaxes(0, 1)
+    a[:2] += tools.products[0](t, s_prev)
+    squash(a[:2], tools.half[:2], tools.rest[:2])
+    r, z, u = a
     np.multiply(r, s_prev, out=h)
-    a[:, 2:] += tools.products[1](t, h)
+    a[2:] += tools.products[1](t, h)
     np.tanh(u, out=u)
     mix(s, z, u, s_prev)
 
 
-def slopes_before(steps: slice, run: Run, d: Array) -> Array:
-    """Fill d with d(r s)/da for r and ds/da for z and u; return z."""
-    (r, z, u), s_prev = run.a[steps].transpose(2, 0, 1, 3), run.before[0][steps]
-    dr, dz, du = d[steps].transpose(2, 0, 1, 3)
-    np.multiply(1 - z, 1 - u * u, out=du)
-    np.multiply(s_prev, r * (1 - r), out=dr)
-    np.multiply(s_prev - u, z * (1 - z), out=dz)
-    return np.asarray(z)
+def slopes_before(steps: slice, run: Run, k: Array) -> None:
+    """Fill k with d(r s)/da for r and ds/da for z and u."""
+    (r, z, u), s_prev = run.a[steps].swapaxes(0, 1), run.before[0][steps]
+    dr, dz, du = k
+    slopes_of_mix(z, u, s_prev, dz, du, work=dr)
+    np.multiply(r, np.subtract(1, r, out=dr), out=dr)
+    dr *= s_prev
 
 
-def back_before(t: int, run: Run, tools: Tools, d: Array, z: Array, cotangents: tuple[Array, ...]) -> None:
+def back_before(t: int, run: Run, tools: Tools, k: Array, d: Array, cotangents: tuple[Array, ...]) -> None:
     """Take one step back, the reset gate before the product."""
     (ds,) = cotangents
-    r, work = run.a[t, :, 0], tools.work
-    d[:, 1:] *= ds[:, None]
+    r, z, _ = run.a[t]
+    np.multiply(k[1:], ds, out=d[:, 1:].swapaxes(0, 1))
     ds *= z
-    dh = tools.pullbacks[1](t, d[:, 2:], work)
-    d[:, 0] *= dh
+    dh = tools.pullbacks[1](t, d[:, 2:], tools.work)
+    np.multiply(k[0], dh, out=d[:, 0])
     dh *= r
     ds += dh
-    ds += tools.pullbacks[0](t, d[:, :2], work)
+    ds += tools.pullbacks[0](t, d[:, :2], tools.work)
 
 
 def collect_before(run: Run, pullbacks: tuple[Pullback, ...], d: Array) -> tuple[Gradients, Array]:
@@ -134,6 +132,14 @@ def mix(s: Array, z: Array, u: Array, s_prev: Array) -> None:
     s += u
 
 
+def slopes_of_mix(z: Array, u: Array, s_prev: Array, dz: Array, du: Array, *, work: Array) -> None:
+    """Fill dz with (s_prev - u) z (1 - z), and du with (1 - z) (1 - u^2)."""
+    np.subtract(1, z, out=dz)
+    np.multiply(dz, np.subtract(1, np.multiply(u, u, out=du), out=du), out=du)
+    dz *= z
+    dz *= np.subtract(s_prev, u, out=work)
+
+
 GRU = Cell(
     name="gru",
     sigmoids=(True, True, False),
@@ -141,6 +147,7 @@ GRU = Cell(
     parameters={"U": "3*n m", "W": "3*n n", "ba": "3*n 1", "bw": "n 1"},
     products=(3,),
     blocks=4,
+    multipliers=4,
     keeps=True,
     step=step_after,
     slopes=slopes_after,
@@ -154,6 +161,7 @@ GRU_BEFORE = Cell(
     parameters={"U": "3*n m", "W": "3*n n", "ba": "3*n 1"},
     products=(2, 1),
     blocks=3,
+    multipliers=3,
     keeps=True,
     step=step_before,
     slopes=slopes_before,

@@ -39,37 +39,40 @@ __all__ = [
 
 def step(t: int, run: Run, tools: Tools) -> None:
     """Take one step forward."""
-    (s_prev, c_prev), (s, c) = (states[t] for states in run.before), (states[t] for states in run.after)
-    a, tanh_c, work = run.a[t], run.kept[t], tools.work
-    a += tools.products[0](t, s_prev)
+    (s, c), c_prev = run.after, run.before[1][t]
+    a, c, tanh_c, work = run.a[t], c[t], run.kept[t], tools.work
+    a += tools.products[0](t, run.before[0][t])
     squash(a, tools.half, tools.rest)
-    i, f, g, o = a.swapaxes(0, 1)
+    i, f, g, o = a
     np.multiply(f, c_prev, out=c)
     c += np.multiply(i, g, out=work)
     np.tanh(c, out=tanh_c)
-    np.multiply(o, tanh_c, out=s)
+    np.multiply(o, tanh_c, out=s[t])
 
 
-def slopes(steps: slice, run: Run, d: Array) -> Array:
-    """Fill d with dc/da for i, f, g and ds/da for o; return ds/dc."""
-    i, f, g, o = run.a[steps].transpose(2, 0, 1, 3)
-    di, df, dg, do = d[steps].transpose(2, 0, 1, 3)
-    c_prev, tanh_c = run.before[1][steps], run.kept[steps]
-    np.multiply(g, i * (1 - i), out=di)
-    np.multiply(c_prev, f * (1 - f), out=df)
-    np.multiply(i, 1 - g * g, out=dg)
-    np.multiply(tanh_c, o * (1 - o), out=do)
-    return np.asarray(o * (1 - tanh_c * tanh_c))
+def slopes(steps: slice, run: Run, k: Array) -> None:
+    """Fill k with dc/da for i, f, g, with ds/da for o, and with ds/dc."""
+    i, f, g, o = run.a[steps].swapaxes(0, 1)
+    s, c_prev, tanh_c = run.after[0][steps], run.before[1][steps], run.kept[steps]
+    di, df, dg, do, ds_dc = k
+    one_less = np.subtract(1, i, out=do)
+    np.multiply(i, g, out=di)
+    np.subtract(i, np.multiply(di, g, out=dg), out=dg)  # i (1 - g^2)
+    di *= one_less  # g i (1 - i)
+    np.multiply(c_prev, f, out=df)
+    df *= np.subtract(1, f, out=do)  # c_prev f (1 - f)
+    np.multiply(s, np.subtract(1, o, out=do), out=do)  # tanh(c) o (1 - o)
+    np.subtract(o, np.multiply(s, tanh_c, out=ds_dc), out=ds_dc)  # o (1 - tanh(c)^2)
 
 
-def back(t: int, run: Run, tools: Tools, d: Array, ds_dc: Array, cotangents: tuple[Array, ...]) -> None:
+def back(t: int, run: Run, tools: Tools, k: Array, d: Array, cotangents: tuple[Array, ...]) -> None:
     """Take one step back."""
     ds, dc = cotangents
-    f = run.a[t, :, 1]
-    d[:, 3] *= ds
-    dc += np.multiply(ds, ds_dc, out=tools.work)
-    d[:, :3] *= dc[:, None]
-    dc *= f
+    k[3:] *= ds
+    dc += k[4]
+    k[:3] *= dc
+    dc *= run.a[t, 1]
+    d.swapaxes(0, 1)[...] = k[:4]
     tools.pullbacks[0](t, d, ds)
 
 
@@ -80,6 +83,7 @@ LSTM = Cell(
     parameters={"U": "4*n m", "W": "4*n n", "ba": "4*n 1"},
     products=(4,),
     blocks=4,
+    multipliers=5,
     keeps=True,
     step=step,
     slopes=slopes,

@@ -1,26 +1,43 @@
 """The product p = W s of each step of a sequence, plain or normed: gain * norm(W s), gate by gate.
 
-Examples stand as rows and gates on an axis of their own: s is (N, n), p is (N, g, n) for the g gates stacked in W.
+Examples stand as rows and gates on an axis of their own: s is (N, n), p is (g, N, n) for the g gates stacked in W.
 
-W is copied once for each pass, into blocks of a few columns: OpenBLAS multiplies small matrices without packing them
-first, and a block then stays in the cache. On one thread and with N = 32 the products of the steps, a third of all
-there is to multiply, are 1.3 to 2 times as fast so (``benchmarks/cells.py --products``).
+W is copied once for each pass, into blocks so small that OpenBLAS multiplies them without packing them first. On one
+thread and with N = 32 the products of the steps, a third of all there is to multiply, are 1.3 to 2 times as fast so
+(``benchmarks/cells.py --products``).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.cells.memory import room
 from rnngrad.cells.norm import norm, norm_backward
 
-__all__ = ["Normed", "Product", "Pullback", "flat", "normed_of", "outer", "product_of", "pullback_of", "tall"]
+__all__ = [
+    "Normed",
+    "Product",
+    "Pullback",
+    "flat",
+    "multiply",
+    "multiply_back",
+    "normed_of",
+    "outer",
+    "product_of",
+    "pullback_of",
+    "tall",
+]
 
 Array = NDArray[Any]
 
-BLOCK = 2**16  # bytes: of 2^14 to 2^19 the best or near it for n = 64, 256, 512 in both dtypes, by that benchmark
-NARROW = 16  # columns: the kernels are made for so many at once, and more
+# by that benchmark, on a processor with AVX-512
+SMALL = 10**6  # multiplications of numbers: what OpenBLAS takes for a small product; beyond, it is half as fast
+NARROW, WIDE = 16, 64  # columns of a block: with fewer it is slower, with more no faster
+FULL = 256  # bytes of the columns of a block: the full speed, or near it
+ROWS = 256  # inputs, of some steps, that are multiplied with a block before the next one: both stay in the cache
 
 
 def flat(x: Array) -> Array:
@@ -43,7 +60,7 @@ def outer(d: Array, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Normed:
-    """What a normed product keeps of each step: y = norm(W s) (T, N, g, n), and the inverse of its spread."""
+    """What a normed product keeps of each step: y = norm(W s) (T, g, N, n), and the inverse of its spread."""
 
     y: Array
     inverse: Array
@@ -51,16 +68,20 @@ class Normed:
 
 @dataclass(frozen=True)
 class Product:
-    """The product of each step: W in ``blocks`` (g, b, n, c), where to keep what is ``normed``, and p itself."""
+    """The product of each step: W in ``blocks`` (g, b, n, c), where to keep what is ``normed``, and p itself.
+
+    ``cut`` is a view of p in blocks of columns, (g, b, N, c).
+    """
 
     blocks: Array
     gain: Array | None
     normed: Normed | None
     p: Array
+    cut: Array
 
     def __call__(self, t: int, s: Array) -> Array:
         """Return p for s at step t; the next call overwrites it."""
-        np.matmul(s, self.blocks, out=cut(self.p, self.blocks))
+        np.matmul(s, self.blocks, out=self.cut)
         if self.gain is not None and self.normed is not None:
             self.normed.y[t], self.normed.inverse[t] = norm(self.p, axis=-1)
             np.multiply(self.normed.y[t], self.gain, out=self.p)
@@ -71,45 +92,48 @@ class Product:
 class Pullback:
     """The way back through the product: W in ``blocks`` (parts, b, n g / parts, c), and the sums over each part.
 
-    ``raw`` (T, N, g, n) takes the gradients at W s of a normed product.
+    ``sums`` (parts, N, n) are cut into ``cut`` (parts, b, N, c) as the product is; ``raw`` (T, N, g, n) takes the
+    gradients at W s of a normed product.
     """
 
     blocks: Array
     gain: Array | None
     normed: Normed | None
     sums: Array
+    cut: Array
     raw: Array
 
     def __call__(self, t: int, dp: Array, ds: Array) -> Array:
         """Fill ds (N, n) from dp (N, g, n) of step t, and return it."""
         if self.gain is not None and self.normed is not None:
-            dp = norm_backward(dp * self.gain, self.normed.y[t], self.normed.inverse[t], axis=-1)
+            dp = norm_backward(dp * self.gain[:, 0], *turned(self.normed, t), axis=-1)
             self.raw[t] = dp
         parts, _, depth, _ = self.blocks.shape
-        np.matmul(
-            dp.reshape(len(dp), parts, depth).swapaxes(0, 1)[:, None], self.blocks, out=cut(self.sums, self.blocks)
-        )
-        return np.add.reduce(self.sums, axis=1, out=ds)
+        np.matmul(dp.reshape(len(dp), parts, 1, depth).transpose(1, 2, 0, 3), self.blocks, out=self.cut)
+        return np.add.reduce(self.sums, axis=0, out=ds)
 
     def gradients(self, dp: Array, s: Array) -> dict[str, Array]:
         """Return dW, and dgW of a normed product, from dp (T, N, g, n) and s (T, N, n) of all steps."""
         found = {"dW": outer(dp if self.normed is None else self.raw, s)}
         if self.normed is not None:
-            found["dgW"] = (dp * self.normed.y).sum(axis=(0, 1)).reshape(-1, 1)
+            found["dgW"] = (dp * self.normed.y.swapaxes(1, 2)).sum(axis=(0, 1)).reshape(-1, 1)
         return found
 
 
 def cut(p: Array, blocks: Array) -> Array:
-    """Return a view of p (N, g, n) in blocks of columns, (g, b, N, c)."""
-    return p.reshape(*p.shape[:2], blocks.shape[1], blocks.shape[3]).transpose(1, 2, 0, 3)
+    """Return a view of p (..., N, n) in blocks of columns, (..., b, N, c)."""
+    return p.reshape(*p.shape[:-1], p.shape[-1] // blocks.shape[-1], blocks.shape[-1]).swapaxes(-3, -2)
 
 
-def columns(n: int, depth: int, itemsize: int) -> int:
-    """Return how many of n columns make a block: the most that fit and divide n, or all where that is too few."""
-    if n * depth * itemsize <= BLOCK:
-        return max(n, 1)
-    fitting = [c for c in range(NARROW, n) if n % c == 0 and c * depth * itemsize <= BLOCK]
-    return max(fitting, default=n)
+def turned(normed: Normed, t: int) -> tuple[Array, Array]:
+    """Return what was kept of step t with examples first, as the gradients stand."""
+    return normed.y[t].swapaxes(0, 1), normed.inverse[t].swapaxes(0, 1)
+
+
+def widths(n: int, depth: int, N: int) -> list[int]:
+    """Return how many of n columns may make a block: what divides n, is not narrow, and makes a small product."""
+    narrow = max(min(n, NARROW), 1)
+    return [c for c in range(narrow, min(n, WIDE) + 1) if n % c == 0 and c * depth * N <= SMALL]
 
 
 def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
@@ -117,24 +141,74 @@ def normed_of(gain: Array | None, g: int, like: Array) -> Normed | None:
     if gain is None:
         return None
     T, N, n = like.shape
-    return Normed(np.empty((T, N, g, n), like.dtype), np.empty((T, N, g, 1), like.dtype))
+    return Normed(np.empty((T, g, N, n), like.dtype), np.empty((T, g, N, 1), like.dtype))
 
 
 def product_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array) -> Product:
     """Return the product with W (g n, n) for states like (N, n)."""
     N, n = like.shape
-    c = columns(n, n, like.itemsize)
-    blocks = np.ascontiguousarray(W.reshape(g, n // c, c, n).swapaxes(2, 3))
-    return Product(blocks, None if gain is None else gain.reshape(g, n), normed, np.empty((N, g, n), like.dtype))
+    blocks, (p,) = blocks_of(W, g, N), room(like.dtype, (g, N, n))
+    return Product(blocks, None if gain is None else gain.reshape(g, 1, n), normed, p, cut(p, blocks))
 
 
 def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array, steps: int) -> Pullback:
     """Return the way back through the product with W (g n, n) for states like (N, n) of so many steps."""
     N, n = like.shape
-    c, parts = columns(n, g * n, like.itemsize), 1
-    if c * g * n * like.itemsize > BLOCK:  # too many rows for a narrow block: sum over the gates afterwards
-        c, parts = columns(n, n, like.itemsize), g
-    blocks = np.ascontiguousarray(W.reshape(parts, g * n // parts, n // c, c).swapaxes(1, 2))
+    blocks = blocks_back(W, g, N)
+    (sums,) = room(like.dtype, (len(blocks), N, n))
     raw = np.empty((0 if normed is None else steps, N, g, n), like.dtype)
-    gain = None if gain is None else gain.reshape(g, n)
-    return Pullback(blocks, gain, normed, np.empty((N, parts, n), like.dtype), raw)
+    gain = None if gain is None else gain.reshape(g, 1, n)
+    return Pullback(blocks, gain, normed, sums, cut(sums, blocks), raw)
+
+
+def multiply(x: Array, U: Array, a: Array) -> None:
+    """Fill a (T, g, N, n) with U x of all steps, for x (T, N, m) and U (g n, m)."""
+    blocks = blocks_of(U, a.shape[1], x.shape[1])
+    for steps in together(len(x), x.shape[1]):
+        np.matmul(x[steps], blocks[:, :, None], out=cut(a[steps], blocks).transpose(1, 2, 0, 3, 4), order="C")
+
+
+def multiply_back(d: Array, U: Array) -> Array:
+    """Return U^T d of all steps, (T, m, N) for d (T, N, g, n) and U (g n, m); in this order as `outer` is."""
+    T, N, _, _ = d.shape
+    return (U.T @ tall(flat(d)).T).reshape(U.shape[1], T, N).swapaxes(0, 1)
+
+
+def together(T: int, N: int) -> list[slice]:
+    """Return the steps whose products with a block are taken one after the other, while it is in the cache."""
+    count = max(1, ROWS // max(N, 1))
+    return [slice(start, start + count) for start in range(0, T, count)]
+
+
+def blocks_of(W: Array, g: int, N: int) -> Array:
+    """Return W (g n, m) in blocks (g, b, m, c), for the product with N examples."""
+    n, m = len(W) // g, W.shape[1]
+    c = max(widths(n, m, N), default=max(n, 1))
+    (blocks,) = room(W.dtype, (g, n // c, m, c))
+    blocks[...] = W.reshape(g, n // c, c, m).swapaxes(2, 3)
+    return blocks
+
+
+def blocks_back(W: Array, g: int, N: int) -> Array:
+    """Return W (g n, m) in blocks (parts, b, g n / parts, c), for the way back to N examples."""
+    rows, m = W.shape
+    parts, c = parted(rows, m, N, g, W.itemsize)
+    (blocks,) = room(W.dtype, (parts, m // c, rows // parts, c))
+    blocks[...] = W.reshape(parts, rows // parts, m // c, c).swapaxes(1, 2)
+    return blocks
+
+
+@lru_cache(maxsize=64)  # a step of a small cell would else take a tenth longer
+def parted(rows: int, m: int, N: int, g: int, itemsize: int) -> tuple[int, int]:
+    """Return the number of parts, at most 2 g, and the columns of a block.
+
+    As many columns as fill the kernels come before few parts, whose sums cost time of their own.
+    """
+    choices = [
+        (min(c * itemsize, FULL), -parts, c)
+        for parts in range(1, 2 * g + 1)
+        if rows % parts == 0
+        for c in widths(m, rows // parts, N)
+    ]
+    _, fewest, c = max(choices, default=(0, -1, max(m, 1)))
+    return -fewest, c

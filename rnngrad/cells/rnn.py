@@ -48,14 +48,14 @@ def relu(a: Array, out: Array | None = None) -> Array:
     return np.maximum(a, 0, out=out)
 
 
-def tanh_slope(s: Array) -> Array:
+def tanh_slope(s: Array, out: Array | None = None) -> Array:
     """Return the slope of s = tanh a."""
-    return np.asarray(1 - s * s)
+    return np.subtract(1, np.multiply(s, s, out=out), out=out)
 
 
-def relu_slope(s: Array) -> Array:
+def relu_slope(s: Array, out: Array | None = None) -> Array:
     """Return the slope of s = relu a; 0 at the kink."""
-    return (s > 0).astype(s.dtype)
+    return np.greater(s, 0, out=np.empty_like(s) if out is None else out)
 
 
 ACTIVATIONS: dict[str, tuple[Function, Function]] = {"tanh": (np.tanh, tanh_slope), "relu": (relu, relu_slope)}
@@ -121,16 +121,15 @@ def step(act: Function, t: int, run: Run, tools: Tools) -> None:
     act(s, out=s)
 
 
-def slopes(slope: Function, steps: slice, run: Run, d: Array) -> Array:
-    """Fill d with ds/da."""
-    d[steps] = slope(run.a[steps])
-    return d[steps]
+def slopes(slope: Function, steps: slice, run: Run, k: Array) -> None:
+    """Fill k with ds/da."""
+    slope(run.after[0][steps], out=k[0])
 
 
-def back(t: int, _run: Run, tools: Tools, d: Array, _slopes: Array, cotangents: tuple[Array, ...]) -> None:
+def back(t: int, _run: Run, tools: Tools, k: Array, d: Array, cotangents: tuple[Array, ...]) -> None:
     """Take one step back."""
     (ds,) = cotangents
-    d[:, 0] *= ds
+    np.multiply(k[0], ds, out=d[:, 0])
     tools.pullbacks[0](t, d, ds)
 
 
@@ -142,6 +141,7 @@ CELLS = {
         parameters={"U": "n m", "W": "n n", "ba": "n 1"},
         products=(1,),
         blocks=1,
+        multipliers=1,
         keeps=False,
         step=partial(step, act),
         slopes=partial(slopes, slope),

@@ -15,8 +15,9 @@ import numpy as np
 
 from rnngrad.cells.cell import Array, Cell, Gradients, Parameters, Run, Tools
 from rnngrad.cells.fit import fitted, picked, whole
+from rnngrad.cells.memory import room
 from rnngrad.cells.norm import norm, norm_backward
-from rnngrad.cells.product import Normed, flat, normed_of, outer, product_of, pullback_of, tall
+from rnngrad.cells.product import Normed, flat, multiply, multiply_back, normed_of, outer, product_of, pullback_of, tall
 from rnngrad.spec import Array as Declared
 
 __all__ = ["MASK", "Trace", "mask_of", "sequence_backward", "sequence_forward"]
@@ -64,28 +65,29 @@ def sequence_forward(
     used = checked(cell, xs, initial, parameters)
     dtype = np.result_type(xs, *initial, *used.values())
     absent = None if mask is None else absences(mask, xs)
-    x = rows(xs).astype(dtype, copy=False)
+    T, m, N = xs.shape
+    n = initial[0].shape[0]
+    steps = T if cell.keeps else 0
+    (gates,) = room(dtype, (steps, cell.gates, N, n))
+    x, kept, *states = room(dtype, (T, N, m), (steps, N, n), *[(T + 1, N, n)] * len(initial))
+    x[...] = xs.swapaxes(1, 2)
     if absent is not None:
         np.copyto(x, 0, where=absent)
-    T, N, _ = x.shape
-    n = initial[0].shape[0]
-    states = tuple(np.empty((T + 1, N, n), dtype) for _ in initial)
     for s, first in zip(states, initial, strict=True):
         s[-1 if reverse else 0] = first.T
     first_to_last, second_on = tuple(s[:-1] for s in states), tuple(s[1:] for s in states)
     before, after = (second_on, first_to_last) if reverse else (first_to_last, second_on)
-    a = np.empty((T, N, cell.gates, n), dtype) if cell.keeps else after[0][:, :, None]
+    a = gates if cell.keeps else after[0][:, None]
     inputs = at_inputs(x, used, a)
-    run = Run(a, before, after, np.empty((T if cell.keeps else 0, N, n), dtype), used)
+    run = Run(a, before, after, kept, used)
     normed = tuple(normed_of(used.get("gW"), g, before[0]) for g in cell.products)
     trace = Trace(cell, x, run, reverse, absent, inputs, normed)
-    out = tuple(np.empty((T, n, N), dtype) for _ in states)
-    forward_in_time(trace, out)
-    return out, trace
+    forward_in_time(trace)
+    return tuple(s.copy().swapaxes(1, 2) for s in after), trace
 
 
-def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
-    """Take all steps, and copy the states of each into out, examples as columns, while they are at hand."""
+def forward_in_time(trace: Trace) -> None:
+    """Take all steps, from the first to the last."""
     run, absent = trace.run, trace.absent
     tools = tools_of(trace, back=False)
     for t in trace.order(range(len(run.a))):
@@ -93,8 +95,6 @@ def forward_in_time(trace: Trace, out: tuple[Array, ...]) -> None:
         if absent is not None:
             for s_prev, s in zip(run.before, run.after, strict=True):
                 np.copyto(s[t], s_prev[t], where=absent[t])
-        for columns, s in zip(out, run.after, strict=True):
-            columns[t] = s[t].T
 
 
 def sequence_backward(
@@ -106,19 +106,18 @@ def sequence_backward(
     that time ends with, (n, N); None stands for one that is zero.
     """
     cell, x, run = trace.cell, trace.x, trace.run
-    T, N, _, n = run.a.shape
+    T, _, N, n = run.a.shape
     upstream = [cotangent_rows(name, ds, run.after[0]) for name, ds in zip(cell.states, dstates, strict=True)]
     ends = [None] * len(cell.states) if dlast is None else dlast
-    d = np.empty((T, N, cell.blocks, n), run.a.dtype)
+    (d,) = room(run.a.dtype, (T, N, cell.blocks, n))
     tools = tools_of(trace, back=True)
     last = [cotangent_rows(f"last {name}", ds, tools.work) for name, ds in zip(cell.states, ends, strict=True)]
     ds = tuple(np.zeros_like(tools.work) if end is None else end.copy() for end in last)
     back_in_time(trace, tools, d, upstream, ds)
     found, da = cell.collect(run, tools.pullbacks, d)
     at_gates, da = gradients_at_gates(trace, da)
-    dx = (tall(flat(da)) @ run.parameters["U"]).reshape(x.shape)
     return (
-        {"dxs": dx.swapaxes(1, 2)}
+        {"dxs": multiply_back(da, run.parameters["U"])}
         | {f"d{name}_0": ds.T for name, ds in zip(cell.states, ds, strict=True)}
         | {"dU": outer(da, x)}
         | found
@@ -131,10 +130,11 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
     cell, run, absent = trace.cell, trace.run, trace.absent
     T = len(d)
     held = tuple(np.zeros_like(tools.work) for _ in cell.states)
-    block = max(1, BLOCK // max(1, d[:1].nbytes))
+    block = max(1, BLOCK // max(1, cell.multipliers * tools.work.nbytes))
+    (k,) = room(d.dtype, (cell.multipliers, min(block, T), *tools.work.shape))
     for start in trace.order(range(0, T, block))[::-1]:
         steps = range(start, min(start + block, T))
-        more = cell.slopes(slice(steps.start, steps.stop), run, d)
+        cell.slopes(slice(steps.start, steps.stop), run, k[:, : len(steps)])
         for t in trace.order(steps)[::-1]:
             for total, here in zip(ds, upstream, strict=True):
                 if here is not None:
@@ -143,7 +143,7 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
                 for total, aside in zip(ds, held, strict=True):
                     np.multiply(total, absent[t], out=aside)
                     total -= aside
-            cell.back(t, run, tools, d[t], more[t - start], ds)
+            cell.back(t, run, tools, k[:, t - start], d[t], ds)
             if absent is not None:
                 for total, aside in zip(ds, held, strict=True):
                     total += aside
@@ -151,12 +151,13 @@ def back_in_time(trace: Trace, tools: Tools, d: Array, upstream: Sequence[Array 
 
 def at_inputs(x: Array, parameters: Parameters, a: Array) -> Normed | None:
     """Fill a with U x + b of all steps; return what is kept where U x is normed."""
-    np.matmul(tall(x), parameters["U"].T, out=tall(flat(a)))
+    g, n = a.shape[1], a.shape[3]
+    multiply(x, parameters["U"], a)
     normed = None
     if "gU" in parameters:
         normed = Normed(*norm(a, axis=-1))
-        np.multiply(normed.y, parameters["gU"].reshape(a.shape[2:]), out=a)
-    a += parameters["ba"].reshape(a.shape[2:])
+        np.multiply(normed.y, parameters["gU"].reshape(g, 1, n), out=a)
+    a += parameters["ba"].reshape(g, 1, n)
     return normed
 
 
@@ -164,7 +165,7 @@ def gradients_at_gates(trace: Trace, da: Array) -> tuple[Gradients, Array]:
     """Return the gradients of what is added to or multiplied with U x, and that at U x itself."""
     found = {"dba": tall(flat(da)).sum(axis=0)[:, None]}
     if trace.inputs is not None:
-        y, inverse = trace.inputs.y, trace.inputs.inverse
+        y, inverse = trace.inputs.y.swapaxes(1, 2), trace.inputs.inverse.swapaxes(1, 2)
         found["dgU"] = tall(flat(da * y)).sum(axis=0)[:, None]
         da = norm_backward(da * trace.run.parameters["gU"].reshape(y.shape[2:]), y, inverse, axis=-1)
     return found, da
@@ -173,9 +174,9 @@ def gradients_at_gates(trace: Trace, da: Array) -> tuple[Gradients, Array]:
 def tools_of(trace: Trace, *, back: bool) -> Tools:
     """Return what the steps of one pass work with; each product has its rows of W and of its gain."""
     cell, run = trace.cell, trace.run
-    T, N, g, n = run.a.shape
+    T, g, N, n = run.a.shape
     W, gain = run.parameters["W"], run.parameters.get("gW")
-    work = np.empty((N, n), run.a.dtype)
+    work, half, rest = room(run.a.dtype, (N, n), (g, N, n), (g, N, n))
     ahead, ways, start = [], [], 0
     for count, normed in zip(cell.products, trace.normed, strict=True):
         rows = slice(start * n, (start + count) * n)
@@ -185,14 +186,9 @@ def tools_of(trace: Trace, *, back: bool) -> Tools:
         else:
             ahead.append(product_of(*given))
         start += count
-    half = np.empty((N, g, n), run.a.dtype)
-    half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None]
-    return Tools(tuple(ahead), tuple(ways), work, half, 1 - half)
-
-
-def rows(x: Array) -> Array:
-    """Return a new array with examples as rows instead of columns."""
-    return np.array(x.swapaxes(-1, -2), order="C")
+    half[...] = np.where(cell.sigmoids, 0.5, 1.0)[:, None, None]
+    np.subtract(1, half, out=rest)
+    return Tools(tuple(ahead), tuple(ways), work, half, rest)
 
 
 def checked(cell: Cell, xs: Array, initial: Sequence[Array], parameters: Parameters) -> dict[str, Array]:
