@@ -265,3 +265,19 @@ def test_each_array_of_a_pass_starts_a_cache_line_of_its_own(dtype):
     for number, array in enumerate(found):
         array[...] = number
     assert all((array == number).all() for number, array in enumerate(found))
+
+
+@pytest.mark.parametrize(("kept", "blocks"), [(2**20, 1), (10 * 2**10, 2), (2**13, 3), (1, 4)])
+def test_the_arrays_of_a_pass_share_blocks_of_memory_that_are_not_too_large(monkeypatch, kept, blocks):
+    monkeypatch.setattr("rnngrad.cells.memory.KEPT", kept)
+    shapes = [(2, 256), (256,), (512,), (3, 256)]  # 4, 2, 4 and 6 kB
+    found = room(np.float64, *shapes)
+    assert [array.shape for array in found] == shapes
+    assert len({id(owner_of(array)) for array in found}) == blocks
+    for number, array in enumerate(found):
+        array[...] = number
+    assert all((array == number).all() for number, array in enumerate(found))
+
+
+def owner_of(array):
+    return array if array.base is None else owner_of(array.base)

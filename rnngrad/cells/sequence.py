@@ -68,8 +68,8 @@ def sequence_forward(
     T, m, N = xs.shape
     n = initial[0].shape[0]
     steps = T if cell.keeps else 0
-    (gates,) = room(dtype, (steps, cell.gates, N, n))
-    x, kept, *states = room(dtype, (T, N, m), (steps, N, n), *[(T + 1, N, n)] * len(initial))
+    inner = [(steps, cell.gates, N, n), (T, N, m), (steps, N, n)]
+    gates, x, kept, *states = room(dtype, *inner, *[(T + 1, N, n)] * len(initial))
     x[...] = xs.swapaxes(1, 2)
     if absent is not None:
         np.copyto(x, 0, where=absent)
