@@ -48,7 +48,7 @@ def rebuild(tree: Any, values: Iterator[Any]) -> Any:
 
 def components(array: NDArray[Any]) -> NDArray[Any]:
     """Return the numbers of an array in a row, a complex one as its real and its imaginary part."""
-    row = array.reshape(-1)
+    row = array.ravel()
     return row.view(row.real.dtype) if row.dtype.kind == "c" else row
 
 

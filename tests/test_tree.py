@@ -126,3 +126,9 @@ def test_components_of_arrays_that_are_not_contiguous_are_in_their_order():
     matrix = np.arange(4).reshape(2, 2) * (1 + 1j)
     assert components(matrix.T).tolist() == [0, 0, 2, 2, 1, 1, 3, 3]
     assert components(np.arange(3.0)).tolist() == [0, 1, 2]
+
+
+def test_the_components_of_strided_complex_numbers_lie_side_by_side():
+    numbers = np.arange(6) * (1 + 2j)
+    assert components(numbers[::2]).tolist() == [0, 0, 2, 4, 4, 8]
+    assert components(np.asarray(3j)).tolist() == [0, 3]
