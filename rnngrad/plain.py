@@ -75,11 +75,12 @@ class PlainBackward:
         out: dict[str, Any] = {}
         rest = dict(returned)
         for argument, names in self.inputs.items():
-            key = next((key for key in ("d" + argument, argument) if is_tree(rest.get(key))), None)
-            if not isinstance(names, str) and key is not None:
+            nested = () if isinstance(names, str) else ("d" + argument, argument)
+            key = next((key for key in nested if is_tree(rest.get(key))), None)
+            if key is not None:
                 self.nested(names, rest.pop(key), argument, out)
         flat = flattened(rest)
-        wanted = [name for _, name in leaves(self.inputs) if name not in out]
+        wanted = [name for name in self.names if name not in out]
         exact = all(name in flat for name in wanted if name in self.wrt)
         for name in wanted:
             spellings = (name,) if exact and self.keys[name] not in flat else (self.keys[name], "d" + name, name)
@@ -87,6 +88,11 @@ class PlainBackward:
             if key is not None:
                 out[name] = flat.pop(key)
         return out | {key: value for key, value in flat.items() if key not in out}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the inputs."""
+        return tuple(name for _, name in leaves(self.inputs))
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
