@@ -98,7 +98,10 @@ def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
         array = array.astype(FLOATING[array.dtype.kind])
         if not np.isfinite(array).all():
             index = first_bad(array)
-            raise InvalidPair(f"forward of {pair.name} returned {array[index]} at {at(name, index)}\n    with {where}")
+            raise InvalidPair(
+                f"forward of {pair.name} returned {array[index]} at {at(name, index)}, expected a finite number\n"
+                f"    with {where}\n    pass inputs, or declare rg.Array('<shape>', low=..., high=...), where it is defined"
+            )
         outputs[name] = array
     if not outputs:
         raise InvalidPair(f"forward of {pair.name} returned no output")
