@@ -96,7 +96,7 @@ MISUSES = {
     ),
     "nan output": (
         lambda: rg.check(returning(({"out": np.array([1.0, np.nan])}, None)), X),
-        "forward of odd returned nan at out[1], expected a finite number\n    with the given arrays\n    pass inputs, or ",
+        "forward of odd returned nan at out[1], expected a finite number\n    with the given arrays\n    pass inputs,",
     ),
     "forward raises": (
         lambda: rg.check(rg.pair(refusing, np.add, inputs={"x": "n"}, name="p"), rg.Case(n=2, seed=5)),

@@ -100,7 +100,8 @@ def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
             index = first_bad(array)
             raise InvalidPair(
                 f"forward of {pair.name} returned {array[index]} at {at(name, index)}, expected a finite number\n"
-                f"    with {where}\n    pass inputs, or declare rg.Array('<shape>', low=..., high=...), where it is defined"
+                f"    with {where}\n"
+                "    pass inputs, or declare rg.Array('<shape>', low=..., high=...), where it is defined"
             )
         outputs[name] = array
     if not outputs:
