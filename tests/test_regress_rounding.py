@@ -83,6 +83,38 @@ def test_it_is_noise_where_nobody_sees_what_forward_hands_to_backward():
     assert equivalence(offset(**hidden), offset(1 + 1e-10, **hidden), large(0), contract=False).verdict is PASS
 
 
+def exact(array):
+    """Refuse numbers that are not those of double precision."""
+    if (array != np.asarray(array, np.float64)).any():
+        raise ValueError("no double")
+    return array
+
+
+def test_it_is_noise_where_changes_below_double_precision_are_refused():
+    assert equivalence(offset(given=exact), offset(1 + 1e-10, given=exact), large(0), contract=False).verdict is PASS
+
+
+def test_whole_numbers_among_the_inputs_stay_as_they_are():
+    def picking(factor):
+        inner = offset(factor)
+
+        def forward(inputs):
+            given = {name: inputs[name] for name in "xwc"} | {"w": inputs["w"][inputs["order"]]}
+            outputs, cache = inner.forward(given)
+            return outputs, (cache, inputs["order"])
+
+        def backward(cotangents, cache):
+            found = dict(inner.backward(cotangents, cache[0]))
+            found["w"] = found["w"][np.argsort(cache[1])]
+            return found
+
+        return rg.Pair(forward, backward, name="picking")
+
+    given = large(0) | {"order": np.array([2, 0, 3, 1])}
+    found = equivalence(picking(1.0), picking(1 + 1e-10), given, contract=False)
+    assert (found.verdict, found["w"].index) == (FAIL, (2,))
+
+
 # ---- saturated units, whose slopes are all cancellation ----------------------------------------------------------
 
 
