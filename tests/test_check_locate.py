@@ -50,7 +50,7 @@ def test_a_wrong_entry_is_found_in_every_input(name):
     assert (report[name].worst_index, report[name].wrong, report[name].examined) == ((3, 0), 1, report[name].size)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("count", [2, 5, 16, 20])
 def test_several_wrong_entries_of_a_large_tensor_are_all_found(count, seed):
     rng = np.random.default_rng([count, seed])
