@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from check_pairs import FAIL, OPEN, PASS, elementwise
+from numdiff_lines import lines_of
 
 import rnngrad as rg
+from rnngrad.check.plateau import hidden_slope
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal(6)
@@ -95,3 +97,29 @@ def test_of_outputs_that_never_change_zero_is_the_gradient_however_small_they_ar
 def test_of_outputs_that_change_far_off_zero_is_not_taken_for_the_gradient(x):
     pair = elementwise(lambda x: np.log(1 + double(x) ** 2) + 1e-12, lambda x: 0 * x)
     assert rg.check(pair, {"x": np.full(3, x)}).verdict is not PASS
+
+
+def layer(claim):
+    def backward(dout, cache):
+        x, z = cache
+        return claim((dout * (z > 0)).T @ x)
+
+    return rg.pair(lambda w: (np.maximum(X_OF @ w.T, 0), (X_OF, X_OF @ w.T)), backward, inputs={"w": "k n"})
+
+
+X_OF = RNG.standard_normal((3, 3))
+
+
+@pytest.mark.parametrize("off", [1e-1, 1e-2, 1e-3, 1e-5])
+def test_units_that_are_dead_hide_no_small_error_in_the_gradients_of_others(off):
+    w = np.random.default_rng(1).standard_normal((10, 3, 3))
+    assert all((one @ X_OF.T < 0).any() for one in w)
+    assert [rg.check(layer(lambda dw: dw + off), {"w": one}, contract=False).verdict for one in w] == [FAIL] * 10
+    assert [rg.check(layer(lambda dw: dw), {"w": one}, contract=False).verdict for one in w] == [PASS] * 10
+
+
+def test_of_many_outputs_that_leave_their_plateau_only_stairs_keep_their_height():
+    bends = np.arange(1, 6) / 64
+    for jump in (0.0, 1e-3):
+        lines, _ = lines_of(lambda t, jump=jump: np.where(t > bends, t - bends + jump, 0.0), 0.0)
+        assert (hidden_slope(lines, 0, 1e-3, 1e-2) < 1e-2) == (not jump)
