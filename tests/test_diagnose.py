@@ -624,3 +624,18 @@ def test_another_length_with_other_numbers_is_no_sum_over_the_wrong_axis():
     report = check(rg.Pair(right.forward, backward, inputs=right.inputs), rg.Case(N=4, M=3, seed=1))
     assert report["g"].verdict is FAIL
     assert not any("sum over" in one for one in said(report, "g")), said(report, "g")
+
+
+@pytest.mark.parametrize(
+    ("cached", "called"),
+    [(lambda s: (1.0, s), "cache[1]"), (lambda s: s, "cache"), (lambda s: {"s": [s]}, "cache[s][0]")],
+)
+def test_what_lies_in_the_cache_is_called_as_backward_knows_it(cached, called):
+    kept = []
+
+    def forward(x):
+        kept[:] = [np.cos(x)]
+        return np.sin(x), cached(kept[0])
+
+    pair = rg.pair(forward, lambda dout, _: dout * kept[0] ** 2, inputs={"x": "n"})
+    assert f"a factor of {called} too many" in said(check(pair, rg.Case(n=4, seed=1)), "x")[0]

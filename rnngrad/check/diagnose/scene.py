@@ -79,10 +79,11 @@ class Scene:
         cache = self.pair.forward({name: array.copy() for name, array in self.inputs.items()})[1]
         found = {name: array for name, array in (self.inputs | self.outputs()).items() if array.dtype.kind == "f"}
         known = {array.tobytes() for array in found.values()}
-        for path, leaf in leaves(cache):
+        alone = isinstance(cache, tuple) and len(cache) == 1  # the one cache of a plain forward pass
+        for path, leaf in leaves(cache[0] if alone else cache):
             if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
                 named = path[-1:] and path[-1].isidentifier()
-                called = path[-1] if named else f"cache[{']['.join(path)}]"
+                called = path[-1] if named else "".join(["cache", *(f"[{step}]" for step in path)])
                 if called not in found and (named or leaf.tobytes() not in known):
                     found[called] = leaf
         return found
