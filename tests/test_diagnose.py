@@ -639,3 +639,44 @@ def test_what_lies_in_the_cache_is_called_as_backward_knows_it(cached, called):
 
     pair = rg.pair(forward, lambda dout, _: dout * kept[0] ** 2, inputs={"x": "n"})
     assert f"a factor of {called} too many" in said(check(pair, rg.Case(n=4, seed=1)), "x")[0]
+
+
+def causal(scale=np.sqrt, order=("q", "k", "v"), turned=True):
+    """Return causal attention over one joint projection, its backward pass as given."""
+
+    def forward(x, w, b):
+        q, k, v = np.split(x @ w, 3, axis=1)
+        s = np.where(np.tri(len(x)) > 0, q @ k.T / np.sqrt(k.shape[1]), -np.inf)
+        e = np.exp(s - s.real.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        return p @ v + b, (x, w, q, k, v, p)
+
+    def backward(dout, cache):
+        x, w, q, k, v, p = cache
+        dp = dout @ v.T
+        ds = p * (dp - (dp * p).sum(axis=1, keepdims=True)) / scale(k.shape[1])
+        parts = {"q": ds @ k, "k": (ds.T if turned else ds) @ q, "v": p.T @ dout}
+        d = np.concatenate([parts[one] for one in order], axis=1)
+        return d @ w.T, x.T @ d, dout.sum(axis=0)
+
+    return rg.pair(forward, backward, inputs={"x": "T d", "w": "d 3*d", "b": "d"}, name="causal")
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (causal(scale=lambda d: 1), "where it is sqrt(d) times what it should be"),
+        (causal(order=("k", "q", "v")), "blocks 0 and 1 of 3*d swapped"),
+    ],
+)
+def test_what_is_wrong_from_the_second_step_on_is_called_by_its_name_where_it_has_one(pair, words):
+    report = check(pair, rg.Case(T=4, d=3, seed=1))
+    assert words in said(report, "w")[0]
+    assert "follows from that of dw" in said(report, "x")[0]
+    assert not any("recurrent" in text for name in "xw" for text in said(report, name))
+
+
+def test_no_state_is_compared_with_itself_where_it_has_come_to_be_the_same_at_every_step():
+    texts = said(check(causal(turned=False), rg.Case(T=4, d=3, seed=1)), "x")
+    assert texts
+    assert not any("equals out" in text for text in texts)

@@ -132,10 +132,13 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
     if beside is not None:  # of the two cases the other one may be that with enough numbers to tell
         left = [name for name in here.views if name not in guesses and name in beside.views]
         guesses = explain(limited(beside, left), limited(here, left)) | guesses if left else guesses
+    late = {name: guess for name, guess in guesses.items() if guess.vague and guess.kind == "recurrence"}
+    guesses = {name: guess for name, guess in guesses.items() if name not in late}
     for more in SEARCHES:
         left = [name for name in here.views if name not in guesses]
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
+    guesses = late | guesses
     if beside is not None:  # what is zero at this point may tell more at another one
         left = [name for name in names if name not in guesses]
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses

@@ -70,7 +70,8 @@ def tried(hypothesis: Hypothesis, stage: Stage) -> list[Guess]:
 def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYPOTHESES) -> dict[str, Guess]:
     """Return the best guess for each wrong gradient that one can be found for.
 
-    That is the one which explains the most gradients, and of these the simplest.
+    That is the one which explains the most gradients, and of these the simplest; what only says where an error is, and
+    explains nothing, stands back.
     """
     both = set(here.views) & set(beside.views) if beside is not None else set()
     explained: dict[Key, dict[str, Guess]] = {}
@@ -92,11 +93,17 @@ def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYP
             for guess in guesses:
                 if other is None or same(guess) in agreed:
                     explained.setdefault(key(guess), {}).setdefault(guess.gradient, guess)
-                    open_names.discard(guess.gradient)
+                    if not guess.vague:
+                        open_names.discard(guess.gradient)
     best: dict[str, Guess] = {}
-    for group in sorted(explained.values(), key=len, reverse=True):  # stable: of equals the simplest comes first
+    for group in sorted(explained.values(), key=weight, reverse=True):  # stable: of equals the simplest comes first
         best = group | best
     return best
+
+
+def weight(group: dict[str, Guess]) -> tuple[bool, int]:
+    """Return what guesses that say the same count for: whether they explain anything, and in how many gradients."""
+    return not any(guess.vague for guess in group.values()), len(group)
 
 
 def key(guess: Guess) -> Key:

@@ -33,6 +33,11 @@ class Guess:
     brief: str = ""
     note: str = ""
 
+    @property
+    def vague(self) -> bool:
+        """Tell whether it only says where a gradient is wrong: in which part, or from which step in time on."""
+        return self.kind in ("part", "recurrence") and self.residual is None
+
 
 @dataclass(frozen=True)
 class Stage:

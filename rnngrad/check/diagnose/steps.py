@@ -78,10 +78,10 @@ def recurrence(stage: Stage) -> Iterator[Guess]:
             elif 0 <= lag < len(cut.views) - 1:
                 first = f"first {lag + 1} steps" if lag else "first step"
                 words = (
-                    f"an error in the recurrent term along {cut.dim}: the gradient is right for the cotangent of "
-                    f"{cut.output} at the {first} and wrong for later ones"
+                    f"a gradient that is right for the cotangent of {cut.output} at the {first} along {cut.dim} and "
+                    f"wrong for later ones: an error in what these take from earlier ones, such as a recurrent term?"
                 )
-                yield Guess(name, "recurrence", words, None, "the recurrent term is wrong")
+                yield Guess(name, "recurrence", words, None, f"wrong from step {lag + 1} along {cut.dim} on")
 
 
 def flow(lag: int, dim: str) -> str:

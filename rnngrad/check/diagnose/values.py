@@ -139,6 +139,8 @@ def settled(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
     circle = circled(scene, small, states)
     if any(np.abs(circle[name]).max(initial=0.0) < GONE for name in states):
         return  # where a state dies away everything equals everything
+    if any(level(circle[name]) and not level(small[name]) for name in states):
+        return  # and where it comes to be the same all along an axis, that is what hides an error
     timed = any(axis is not None for _, axis in states.values())
     hint = ", as index -1 does at step 0?" if timed else ", or a term in their difference?"
     yield Condition(f"{said}: one in the place of the other{hint}", circle)
@@ -153,6 +155,12 @@ def settled(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
         fixed = {name: np.repeat(first, small[name].shape[place], place) for name, (place, first) in held.items()}
         words = f"nothing changes over {' and '.join(sorted(times))}: an index off by one in time?"
         yield Condition(words, circled(scene, small | fixed, states))
+
+
+def level(state: NDArray[Any]) -> bool:
+    """Tell whether a state is the same at all indices along one of its axes."""
+    spans = (np.abs(state - state.take([0], axis)) for axis, size in enumerate(state.shape) if size > 1)
+    return any(span.max(initial=0.0) < GONE for span in spans)
 
 
 def dropped(longer: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
