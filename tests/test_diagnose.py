@@ -680,3 +680,11 @@ def test_no_state_is_compared_with_itself_where_it_has_come_to_be_the_same_at_ev
     texts = said(check(causal(turned=False), rg.Case(T=4, d=3, seed=1)), "x")
     assert texts
     assert not any("equals out" in text for text in texts)
+
+
+def test_of_two_dims_of_one_size_that_is_named_by_which_a_gradient_is_divided():
+    def backward(dout, x):
+        return dout + 0 * x, dout.sum(axis=(0, 2, 3)) / (dout.shape[2] * dout.shape[3])
+
+    pair = rg.pair(lambda x, b: (x + b[:, None, None], x), backward, inputs={"x": "N 2*c H W", "b": "2*c"})
+    assert "1/(H*W) of the true gradient" in said(check(pair, rg.Case(N=2, c=2, H=2, W=3, seed=1)), "b")[0]

@@ -1,7 +1,8 @@
 """Other cases of a pair, at which a guess must hold too: in a small case one number may stand for many reasons.
 
-Where N = 2, a half may be 1/N; where n = 1, all is transposed, reversed and permuted. So what was found at the given
-case is asked again at one with sizes that are all different.
+Where N = 2, a half may be 1/N; where n = 1, all is transposed, reversed and permuted; where N = H, one stands for the
+other. So what was found at the given case is asked again at one with sizes that are all different, and only if that
+does not do at one where those are equal that are equal here.
 """
 
 from collections.abc import Iterator
@@ -27,16 +28,24 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
     names = [name for name, group in dim_names(shapes.values()).items() if not group]
     groups = {name: size for name, size in scene.sizes.items() if name not in names}
     values = sorted({scene.dims[name] for name in names})
-    for first in (FIRST, FIRST - 1):
-        apart = {name: first + place for place, name in enumerate(names)}
-        alike = {name: first + values.index(scene.dims[name]) for name in names}
-        for dims in (apart, alike) if len(values) < len(names) else (apart,):
-            try:
-                sizes = [shape.sizes(groups | dims) for shape in shapes.values()]
-                if sum(count(size) for size in sizes) <= ENTRIES or first < FIRST:
-                    yield scene.at(at(scene, groups | dims))
-            except Exception:
-                continue
+    apart = [{name: first + place for place, name in enumerate(names)} for first in (FIRST, FIRST - 1)]
+    alike = [{name: first + values.index(scene.dims[name]) for name in names} for first in (FIRST, FIRST - 1)]
+    cases = [*apart, *alike] if len(values) < len(names) else apart
+    within = [dims for dims in cases if entries(scene, groups | dims) <= ENTRIES]
+    beyond = [dims for dims in cases if dims not in within and min(dims.values(), default=0) < FIRST]
+    for dims in (*within, *beyond):
+        try:
+            yield scene.at(at(scene, groups | dims))
+        except Exception:
+            continue
+
+
+def entries(scene: Scene, dims: dict[str, Any]) -> float:
+    """Return the number of entries of all inputs with such sizes; infinite where these do not fit."""
+    try:
+        return sum(count(shape.sizes(dims)) for shape in scene.pair.shapes.values())
+    except Exception:
+        return np.inf
 
 
 def at(scene: Scene, dims: dict[str, Any]) -> Case:
