@@ -688,3 +688,22 @@ def test_of_two_dims_of_one_size_that_is_named_by_which_a_gradient_is_divided():
 
     pair = rg.pair(lambda x, b: (x + b[:, None, None], x), backward, inputs={"x": "N 2*c H W", "b": "2*c"})
     assert "1/(H*W) of the true gradient" in said(check(pair, rg.Case(N=2, c=2, H=2, W=3, seed=1)), "b")[0]
+
+
+def test_an_error_that_stays_while_the_gradient_grows_is_no_eps_left_out():
+    def forward(x, s):
+        d2 = (x**2).sum(axis=1)
+        return (2 * np.sin(s) + d2 * np.exp(-2 * s) / 2).sum(), (x, s, d2)
+
+    def backward(dout, cache):
+        x, s, d2 = cache
+        return dout * x * np.exp(-2 * s)[:, None], dout * (np.cos(s) - d2 * np.exp(-2 * s))
+
+    texts = said(
+        check(
+            rg.pair(forward, backward, inputs={"x": "N 2", "s": rg.Array("N", low=-1, high=1)}), rg.Case(N=2, seed=1)
+        ),
+        "s",
+    )
+    assert texts
+    assert not any("eps" in text for text in texts)

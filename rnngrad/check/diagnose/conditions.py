@@ -5,6 +5,7 @@ What is said of all points under some condition is borne out at several of them 
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +27,22 @@ FALLS = 1.25  # factor within which it must fall as the square does
 
 def slope_errors(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, float]:
     """Return the relative error of each gradient along a direction; of those that are not zero, and finite."""
-    return {name: error for name, (error, _) in slopes_at(scene, inputs, upstream, names).items()}
+    return {name: slope.error for name, slope in slopes_at(scene, inputs, upstream, names).items()}
 
 
-def slopes_at(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return the relative error of each gradient along a direction, and how well the slope there is known."""
+class Slope(NamedTuple):
+    """The error of a gradient along a direction, relative to its size there, and how well the slope is known."""
+
+    error: float
+    known: float
+    size: float
+
+
+NO_SLOPE = Slope(0.0, 0.0, 0.0)
+
+
+def slopes_at(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, Slope]:
+    """Return the error of each gradient along a direction of the size of its input."""
     outputs, _, claims = scene.run(inputs, upstream)
     found = {}
     for place, name in enumerate(names):
@@ -53,7 +65,7 @@ def slopes_at(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[st
         numeric = first[1] + (first[1] - first[0]) / 15
         size = max(float(np.linalg.norm(claim * direction)), abs(numeric))
         error = abs(float(np.vdot(claim, direction).real) - numeric)
-        found[name] = (error / size, abs(numeric - first[1]) / size)
+        found[name] = Slope(error / size, abs(numeric - first[1]) / size, size)
     return found
 
 
@@ -74,7 +86,11 @@ def judged(scene: Scene, given: Case | Arrays, names: Sequence[str]) -> dict[str
             found = slopes_at(scene, *arrays_at(scene, given), names)
     except Exception:
         return {}
-    return {name: error <= RIGHT for name, (error, known) in found.items() if error <= RIGHT or error > WRONG + known}
+    return {
+        name: slope.error <= RIGHT
+        for name, slope in found.items()
+        if slope.error <= RIGHT or slope.error > WRONG + slope.known
+    }
 
 
 def borne_out(found: Sequence[Mapping[str, bool]], names: Sequence[str]) -> list[str]:
@@ -106,19 +122,23 @@ def changed(case: Case, **dims: int) -> Case:
 
 
 def left_out(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:
-    """Say of which input the error falls with the square: what was left out is a small constant beside a variance."""
-    here = slope_errors(scene, scene.inputs, scene.upstream, names)
+    """Say of which input the error falls with the square: what was left out is a small constant beside a variance.
+
+    It must fall in itself too, not only beside a gradient that grows.
+    """
+    here = slopes_at(scene, scene.inputs, scene.upstream, names)
     for stretched in scene.point.parts if here else ():
         try:
             there = [
-                slope_errors(scene, scene.inputs | {stretched: scene.inputs[stretched] * by}, scene.upstream, names)
+                slopes_at(scene, scene.inputs | {stretched: scene.inputs[stretched] * by}, scene.upstream, names)
                 for by in (STRETCH, STRETCH**2)
             ]
         except Exception:
             continue
         for name in here:
-            errors = [here[name], *(one.get(name, 0.0) for one in there)]
-            falls = [before / after if after else 0.0 for before, after in pairwise(errors)]
-            if falls[0] >= STRETCH**2 / FALLS and STRETCH**2 / FALLS <= falls[1] <= STRETCH**2 * FALLS:
+            slopes = [here[name], *(one.get(name, NO_SLOPE) for one in there)]
+            falls = [before.error / after.error if after.error else 0.0 for before, after in pairwise(slopes)]
+            itself = slopes[0].error * slopes[0].size > 2 * slopes[-1].error * slopes[-1].size
+            if itself and falls[0] >= STRETCH**2 / FALLS and STRETCH**2 / FALLS <= falls[1] <= STRETCH**2 * FALLS:
                 words = f"an eps left out: the error falls with the square of {stretched}"
                 yield Guess(name, "eps", words, None, "an eps is left out")
