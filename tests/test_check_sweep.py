@@ -54,3 +54,19 @@ def test_what_a_direction_through_several_tensors_may_lose_is_added_tensor_by_te
     found = [np.linalg.norm(np.concatenate(rows)) for rows in (terms, lengths, over_axes)]
     assert [rounding, relative, each] == pytest.approx(found, rel=1e-13)
     assert largest == max(map(np.max, lengths))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_claim_that_a_test_calls_wrong_is_wrong_in_its_report_and_in_a_check_of_the_same_case(seed):
+    def forward(v, g):  # v / |v| jumps where v is zero: a plateau, on which no entry is accused alone
+        return g * v / np.sqrt(v * v), (v, g)
+
+    def backward(dout, cache):
+        v, g = cache
+        return dout * g / np.sqrt(v * v), dout * v / np.sqrt(v * v)
+
+    pair, case = rg.pair(forward, backward, inputs={"v": "n", "g": "n"}), rg.Case(n=1, seed=seed)
+    with pytest.raises(rg.GradientMismatch) as raised:
+        rg.assert_gradients(pair, case)
+    assert raised.value.report["v"].verdict is rg.Verdict.FAIL
+    assert rg.check(pair, case)["v"].verdict is rg.Verdict.FAIL

@@ -19,7 +19,7 @@ from rnngrad.check.directed import TARGET, Directed, along
 from rnngrad.check.locate import every_entry, located
 from rnngrad.check.plan import GROUPS
 from rnngrad.check.point import Point
-from rnngrad.check.verdict import PUT_OFF, from_direction, from_entries, from_nothing, unaffordable
+from rnngrad.check.verdict import PUT_OFF, UNPLACED, from_direction, from_entries, from_nothing, unaffordable
 from rnngrad.errors import Exhausted
 from rnngrad.numdiff.directional import Direction, Weighted, draw_direction
 from rnngrad.numdiff.ladder import FIRST, LEAST
@@ -107,7 +107,7 @@ def examine(
             examine(point, runs_of(point, run, GROUPS), joined, rng, results, later)
         elif later is not None and run[0] in far:
             results[run[0]] = from_direction(point, run[0], on.asked, on.line, PUT_OFF)
-            later[run[0]] = partial(closer, point, run[0], joined, on, rng)
+            later[run[0]] = partial(closer, point, run[0], joined, on, rng, far=True)
         else:
             results[run[0]] = closer(point, run[0], joined, on, rng)
     return all(on.asked.exact for on in asked)
@@ -131,12 +131,19 @@ def beyond(asked: Directed, line: int) -> bool:
     return bool(asked.answer.wrong[line] and asked.answer.ratio[line] > FAR)
 
 
-def closer(point: Point, name: str, joined: Vector, on: On, rng: np.random.Generator) -> GradientResult:
-    """Return the result for an input in doubt: from its entries, or where they show nothing from another direction."""
+def closer(
+    point: Point, name: str, joined: Vector, on: On, rng: np.random.Generator, *, far: bool = False
+) -> GradientResult:
+    """Return the result for an input in doubt: from its entries, or where they show nothing from another direction.
+
+    A claim that is ``far`` off along two directions is wrong even where none of its entries can be decided alone.
+    """
     asked, found = on.asked, None
     try:
         found = located(point, name, joined, asked, on.line, rng)
         if found is not None and bool((found.answer.wrong | found.answer.undecided).any()):
+            if not found.answer.wrong.any() and (far or far_off(point, [([name], on)], joined, rng)):
+                return from_direction(point, name, asked, on.line, UNPLACED)
             return from_entries(point, name, found)
         if asked.answer.wrong[on.line]:
             again = along(point, [on.draw(point, point.parts[name], joined, rng)], joined, safety=asked.safety)

@@ -14,7 +14,7 @@ from rnngrad.errors import Exhausted
 from rnngrad.numdiff.sample import Lines
 from rnngrad.result import Entry, Finding, GradientResult, Verdict
 
-__all__ = ["PUT_OFF", "from_direction", "from_entries", "from_nothing", "unaffordable"]
+__all__ = ["PUT_OFF", "UNPLACED", "from_direction", "from_entries", "from_nothing", "unaffordable"]
 
 COMPONENTS = (".real", ".imag")
 LISTED = 5  # wrong entries that a result names
@@ -24,6 +24,7 @@ SPREAD = (
 )
 
 PUT_OFF = "along a random direction backward and numeric disagree; which entries are wrong has not been asked"
+UNPLACED = "along random directions backward and numeric disagree; which entries are wrong cannot be told here"
 
 
 def from_nothing(point: Point, name: str) -> GradientResult:
