@@ -60,7 +60,7 @@ def test_a_state_in_the_place_of_the_one_before_is_named_wherever_there_is_one_b
 @pytest.mark.parametrize("case", [rg.Case(T=3, n=2, seed=1), rg.Case(T=4, n=1, seed=2)])
 def test_states_that_are_kept_with_the_first_one_are_told_by_their_place(case):
     report = rg.check(pair(*GATED, wrong=True), case)
-    assert "a factor of cache[0][0][1:] in the place of cache[0][0][:-1]" in report["f"].diagnoses[0].message
+    assert "a factor of cache[0][1:] in the place of cache[0][:-1]" in report["f"].diagnoses[0].message
 
 
 @pytest.mark.parametrize("parts", [SCAN, GATED])
