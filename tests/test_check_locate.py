@@ -1,8 +1,11 @@
 """From a gradient that is wrong to its entries, in tensors of any size."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from check_pairs import FAIL, PASS, elementwise, spoiled_cell
+from check_pairs import FAIL, OPEN, PASS, elementwise, spoiled_cell
 
 import rnngrad as rg
 from rnngrad.cells.rnn import rnn_cell
@@ -123,3 +126,40 @@ def test_a_passing_check_takes_at_most_a_hundred_forward_passes_at_any_size(n, N
     report = rg.check(rnn_cell, rg.Case(m=max(1, n // 4), N=N, n=n, k=max(1, n // 8), scale=scale, seed=1))
     assert report.verdict is PASS
     assert report.evaluations <= 100
+
+
+def relu_at_ties(factor):
+    return elementwise(lambda x: np.maximum(np.real(x), 0), lambda x: factor * (x > 0), name="relu")
+
+
+def test_where_kinks_are_everywhere_few_are_followed_and_what_is_far_off_is_found_among_them():
+    x = np.zeros(10_000)
+    report = rg.check(relu_at_ties(1), {"x": x})
+    assert report.verdict is OPEN
+    assert "forward has a kink here" in str(report)
+    assert report.evaluations < 10_000
+    x[::1250] = 1.0
+    assert rg.check(relu_at_ties(1), {"x": x}).verdict is OPEN
+    assert rg.check(relu_at_ties(9), {"x": x}).verdict is FAIL
+
+
+def test_of_few_kinks_all_are_left_aside_and_a_small_error_is_found_beside_them():
+    x = np.linspace(0.5, 1.0, 1000)
+    x[[3, 500, 800]] = 0.0
+    pair = elementwise(lambda x: np.maximum(np.real(x), 0), lambda x: (x > 0) * (1 + 1e-6 * (x == x[600])), name="relu")
+    found = rg.check(pair, {"x": x})["x"]
+    assert (found.verdict, found.worst_index, found.wrong, found.examined) == (FAIL, (600,), 1, 1000)
+
+
+def test_entries_that_are_right_say_nothing_of_those_that_were_not_looked_at(monkeypatch):
+    sweep = sys.modules["rnngrad.check.sweep"]
+    located = sweep.located
+
+    def all_right(*asked):
+        found = located(*asked)
+        none = np.zeros(len(found.entries), bool)
+        return replace(found, answer=replace(found.answer, wrong=none, undecided=none), complete=complete)
+
+    monkeypatch.setattr(sweep, "located", all_right)
+    for complete, verdict in ((True, PASS), (False, OPEN)):
+        assert rg.check(relu_at_ties(1), {"x": np.zeros(40)}).verdict is verdict

@@ -118,8 +118,22 @@ def test_units_that_are_dead_hide_no_small_error_in_the_gradients_of_others(off)
     assert [rg.check(layer(lambda dw: dw), {"w": one}, contract=False).verdict for one in w] == [PASS] * 10
 
 
+BENDS = np.arange(1, 6) / 64
+
+
 def test_of_many_outputs_that_leave_their_plateau_only_stairs_keep_their_height():
-    bends = np.arange(1, 6) / 64
     for jump in (0.0, 1e-3):
-        lines, _ = lines_of(lambda t, jump=jump: np.where(t > bends, t - bends + jump, 0.0), 0.0)
+        lines, _ = lines_of(lambda t, jump=jump: np.where(t > BENDS, t - BENDS + jump, 0.0), 0.0)
         assert (hidden_slope(lines, 0, 1e-3, 1e-2) < 1e-2) == (not jump)
+
+
+def test_the_search_for_a_stair_among_kinks_ends():
+    asked = []
+
+    def bent(t):
+        asked.append(t)
+        return np.where(t > BENDS, t - BENDS, 0.0)
+
+    lines, _ = lines_of(bent, 0.0)
+    assert 0 < hidden_slope(lines, 0, 1e-3, 1e-30) < 1e-3
+    assert len(asked) < 300

@@ -707,3 +707,13 @@ def test_an_error_that_stays_while_the_gradient_grows_is_no_eps_left_out():
     )
     assert texts
     assert not any("eps" in text for text in texts)
+
+
+def test_a_wrong_gradient_is_explained_where_forward_takes_no_other_sizes():
+    def forward(x):
+        if x.shape != (2, 2):
+            raise ValueError("only 2 x 2 here")
+        return np.sin(x), x
+
+    pair = rg.pair(forward, lambda dout, x: 3 * dout * np.cos(x), inputs={"x": "m n"})
+    assert "dx is consistent with 3 times the true gradient" in str(check(pair, rg.Case(m=2, n=2, seed=1)))

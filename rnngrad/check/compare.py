@@ -149,21 +149,25 @@ def decide(question: Question, estimate: Estimate, *, batch: int) -> Answer:
 
 
 def resolve(question: Question, answer: Answer, *, batch: int) -> Answer:
-    """Look closer at the lines that are undecided, while none of them stays so; where one is wrong no other counts."""
+    """Look closer at the lines that are undecided, while none of them stays so; where one is wrong no other counts.
+
+    The worst one goes first by itself, since most often it speaks for the others.
+    """
     blurred = answer.undecided & np.isfinite(answer.estimate.value) & (not answer.wrong.any())
     with suppress(Exhausted):
-        for some in batches(answer, blurred, batch):
+        for some in batches(answer, blurred, batch, first=1):
             answer = closer_look(question, answer, some)
             if answer.undecided[some].any():
                 break
     return answer
 
 
-def batches(answer: Answer, which: NDArray[np.bool_], batch: int) -> list[NDArray[np.intp]]:
-    """Return some lines, the worst first, ``batch`` of them at a time; none where that is 0."""
+def batches(answer: Answer, which: NDArray[np.bool_], batch: int, first: int | None = None) -> list[NDArray[np.intp]]:
+    """Return some lines, the worst first, ``batch`` at a time, ``first`` of them at first; none where that is 0."""
     lines = np.flatnonzero(which) if batch else np.empty(0, np.intp)
     order = lines[np.argsort(-answer.ratio[lines], kind="stable")]
-    return [order[start : start + batch] for start in range(0, len(order), max(batch, 1))]
+    cuts = range(batch if first is None else first, len(order), max(batch, 1))
+    return [some for some in np.split(order, cuts) if len(some)]
 
 
 def second_opinion(question: Question, answer: Answer, some: NDArray[np.intp]) -> Answer:

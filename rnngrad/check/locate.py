@@ -3,7 +3,7 @@
 A small tensor goes entry by entry. In a large one a single wrong entry is found by two measurements: along d and along
 d times a ramp it leaves errors whose ratio is its place. Where that explains not all, the tensor is halved: each half
 is a direction of its own, halves that pass are left alone, and what remains is halved again, until single entries are
-left or so many halves that the error is everywhere; then a sample of entries stands for them.
+left. Where nothing can be told of any half, or the error is everywhere, the worst ones stand for them.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,10 @@ __all__ = ["Located", "every_entry", "located"]
 
 SMALL = 32  # entries that are looked at one by one without a search: about what a search costs
 CROWD = 32  # halves that are followed at once; beyond, they would cost more than all they tell
+SPREAD = (
+    16  # halves of which none can be decided: so many kinks are everywhere, and each costs 50 passes at every halving
+)
+FEW = 4  # of those are followed: what is far off stands out there too
 TARGET = 1e-12  # the relative bar asked for where somebody is accused: as far as rounding goes
 EVERYWHERE = 1e-9  # and where all entries are asked for: two steps fewer for each
 BATCH = 16  # accused entries confirmed at a time
@@ -109,8 +113,9 @@ def suspects(point: Point, part: slice, joined: Vector, rng: np.random.Generator
         found = along(point, directions, joined, sure=False)
         worst_first = np.argsort(-found.answer.ratio, kind="stable")
         doubtful = worst_first[found.doubtful[worst_first]]
-        complete = complete and len(doubtful) <= CROWD
-        segments = [halves[half] for half in sorted(doubtful[:CROWD])]
+        most = FEW if len(halves) >= SPREAD and found.answer.undecided.all() else CROWD
+        complete = complete and len(doubtful) <= most
+        segments = [halves[half] for half in sorted(doubtful[:most])]
     entries = [np.arange(start, stop) for start, stop in segments]
     return (np.concatenate(entries) if entries else np.empty(0, np.intp)) - part.start, complete
 

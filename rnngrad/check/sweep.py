@@ -151,7 +151,9 @@ def closer(
             return from_direction(point, name, asked if sure else doubted(asked, on.line), on.line)
     except Exhausted:
         return from_direction(point, name, doubted(asked, on.line), on.line)
-    return from_direction(point, name, asked, on.line) if found is None else from_entries(point, name, found)
+    if found is None or not found.complete:  # where other entries are in doubt, those that are right tell nothing
+        return from_direction(point, name, asked, on.line)
+    return from_entries(point, name, found)
 
 
 def doubted(asked: Directed, line: int) -> Directed:
