@@ -151,7 +151,8 @@ def test_of_few_kinks_all_are_left_aside_and_a_small_error_is_found_beside_them(
     assert (found.verdict, found.worst_index, found.wrong, found.examined) == (FAIL, (600,), 1, 1000)
 
 
-def test_entries_that_are_right_say_nothing_of_those_that_were_not_looked_at(monkeypatch):
+@pytest.mark.parametrize(("complete", "verdict"), [(True, PASS), (False, OPEN)])
+def test_entries_that_are_right_say_nothing_of_those_that_were_not_looked_at(monkeypatch, complete, verdict):
     sweep = sys.modules["rnngrad.check.sweep"]
     located = sweep.located
 
@@ -161,5 +162,4 @@ def test_entries_that_are_right_say_nothing_of_those_that_were_not_looked_at(mon
         return replace(found, answer=replace(found.answer, wrong=none, undecided=none), complete=complete)
 
     monkeypatch.setattr(sweep, "located", all_right)
-    for complete, verdict in ((True, PASS), (False, OPEN)):
-        assert rg.check(relu_at_ties(1), {"x": np.zeros(40)}).verdict is verdict
+    assert rg.check(relu_at_ties(1), {"x": np.zeros(40)}).verdict is verdict

@@ -9,6 +9,9 @@ from breaches import SHAPES, backward, forward
 from check_pairs import FAIL, OPEN, PASS, affine_backward, affine_forward
 
 import rnngrad as rg
+from rnngrad.check.protocol.cotangents import TINY
+from rnngrad.check.protocol.large import largest
+from rnngrad.check.protocol.linear import not_additive
 
 CASE = rg.Case(N=4, d=3, m=2, seed=1)
 
@@ -531,3 +534,18 @@ ROWS = {
 def test_each_example_of_a_batch_may_have_several_rows_of_an_output(f, rows):
     pair = rg.pair(f, lambda dout, x: 2 * x * rows(dout, x), inputs={"x": "N T d"}, batch="N")
     assert rg.check(pair, rg.Case(N=3, T=2, d=2, seed=1)).verdict is PASS
+
+
+def test_gradients_for_a_sum_that_leave_one_of_its_parts_out_do_not_add():
+    one, other = {"x": np.array([1.0, 2.0])}, {"x": np.array([3.0, 0.0])}
+    whole = {"x": (one["x"] + other["x"]) * TINY}
+    assert not [*not_additive(one, other, whole, {"x": 2.0})]
+    assert [excess.name for excess in not_additive(one, other, {"x": one["x"] * TINY}, {"x": 2.0})] == ["x"]
+
+
+@pytest.mark.parametrize("length", [3, 1 << 18])  # in one piece, and in several
+def test_the_largest_of_what_is_not_a_number_is_infinite(length):
+    array = np.ones(length)
+    assert largest(np.asarray, array) == 1
+    array[0] = np.nan
+    assert largest(np.asarray, array) == np.inf

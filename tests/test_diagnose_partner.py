@@ -1,9 +1,12 @@
 """A gradient of an elementwise product with another factor in the place of the right one, above all in a loop."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import rnngrad as rg
+from rnngrad.check.diagnose.partner import at_hand, partnered
 
 
 def scan(a, x):
@@ -75,3 +78,31 @@ def test_a_factor_of_something_else_is_not_taken_for_the_state_before():
 
     report = rg.check(rg.pair(scan, backward, inputs=SCAN[2], name="scan"), rg.Case(T=4, n=2, seed=0))
     assert not any("one step" in one.message for one in report["a"].diagnoses)
+
+
+def stage_of(claimed, cached, *, supported):
+    """Return a stage of one wrong gradient, all ones, with what forward leaves behind."""
+    true = np.ones_like(claimed)
+    view = SimpleNamespace(
+        true=true,
+        axes=("T",) * claimed.ndim,
+        wrong=claimed != true,
+        misfit=lambda predicted: float(np.nanmax(np.abs(predicted - claimed))),
+    )
+    return SimpleNamespace(
+        views={"f": view}, cached=cached, wants=lambda _: True, least=lambda count: 1 if supported else count
+    )
+
+
+def test_what_lies_before_the_first_step_and_after_the_last_one_is_not_known():
+    found = at_hand(stage_of(np.ones(3), {"s": np.array([1.0, 2.0, 3.0])}, supported=False), (3,), ("T",))
+    assert np.isnan(found["s one step before along T"][0])
+    assert np.isnan(found["s one step after along T"][-1])
+    assert np.isfinite(found["s"]).all()
+
+
+@pytest.mark.parametrize("supported", [False, True])
+def test_on_two_numbers_no_factor_is_guessed_unless_another_case_bears_it_out(supported):
+    states = {"s": np.array([2.0, 3.0]), "r": np.array([4.0, 9.0])}
+    said = [guess.words for guess in partnered(stage_of(states["r"] / states["s"], states, supported=supported))]
+    assert ("a factor of r in the place of s" in said) == supported

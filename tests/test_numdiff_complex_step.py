@@ -458,3 +458,15 @@ def test_a_certificate_tells_the_slopes_that_it_saw():
     again = imaginary_slopes(*place, known={0: seen})
     assert again.value[0] == again.value[1]
     assert (len(asked), again.evaluations) == (2, 2)
+
+
+def test_a_function_that_writes_into_its_argument_is_handed_a_new_one_each_time():
+    def stirring(t):
+        slope = t[:1] * t[1:]
+        t[1:] += 1.0
+        return slope
+
+    theta = np.array([0.5, 2.0])
+    direction = Direction(0, np.ones(1))  # through the first entry: the second one would stay as it was left
+    found = certify(stirring, stirring, theta, np.array([1.0]), direction)
+    assert (found.safe, found.slopes) == (True, pytest.approx([2.0]))

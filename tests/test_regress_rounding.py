@@ -10,6 +10,7 @@ import pytest
 import rnngrad as rg
 from rnngrad.regress.equivalence import equivalence
 from rnngrad.regress.handed import handed
+from rnngrad.regress.rounding import beyond_rounding
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PASS, FAIL = rg.Verdict.PASS, rg.Verdict.FAIL
@@ -211,3 +212,45 @@ def test_what_a_rounding_error_in_the_cache_does_to_saturated_units_is_allowed(m
     benchmark = runpy.run_path(str(BENCHMARKS / "regress.py"))
     case = rg.Case(T=3, m=2, N=2, n=6, fills={"xs": "zeros", "R": "one-hot"}, scale=8.0, seed=1134431492)
     assert equivalence(*map(benchmark["rounded_cache"], benchmark["PAIRS"]["lstm"]), case).verdict is PASS
+
+
+# ---- when the noise of forward is no excuse, asked of two sides whose numbers are given ---------------------------
+
+NOISE = 1.0
+TINY = 1e-16
+Double = namedtuple("Double", "tensors extended moved_by_cache point lost noise")
+
+
+def two(double, extended, *, noisy=False, by_cache=0.0):
+    """Return two sides whose gradients of x differ by so much, in double and in extended precision."""
+    point = None if noisy else namedtuple("Point", "relative_noise")(1.0)
+
+    def side(off, wide):
+        return Double(
+            {"x": np.array([off])},
+            {"x": np.array([wide])},
+            {"x": np.array([by_cache])},
+            point,
+            lambda _: 0.0,
+            lambda _, hidden: np.array([NOISE]),
+        )
+
+    return [side(0.0, 0.0), side(double, extended)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "excused"),
+    [
+        pytest.param(two(1e-3, 1e-3), False, id="the same in both precisions"),
+        pytest.param(two(1e-3, 5e-4), True, id="half of it gone in extended precision"),
+        pytest.param(two(1e-3, 2e-3), True, id="twice as large in extended precision"),
+        pytest.param(two(1e-3, 1e-3, by_cache=1e-5), True, id="hardly more than what the cache carries"),
+        pytest.param(two(1e-3, 1e-3, by_cache=1e-7), False, id="far more than that"),
+        pytest.param(two(1e-3, 1e-3, noisy=True), True, id="where nothing is known of the noise"),
+    ],
+)
+def test_noise_is_no_excuse_for_what_persists_in_extended_precision(monkeypatch, sides, excused):
+    monkeypatch.setattr("rnngrad.regress.rounding.follows", lambda side, name: np.array([True]))
+    distance = np.abs(sides[1].tensors["x"])
+    allowed = beyond_rounding(sides, "x", distance, np.zeros(1), TINY)
+    assert (distance <= allowed).all() == excused

@@ -226,3 +226,9 @@ def test_one_wrong_axis_is_always_noticed(numbers, place, by):
     assert str(caught.value) == (
         f"dim {DIMS[place]!r} is {numbers[place]} in x {numbers} but {wrong[place]} in y {tuple(wrong)}"
     )
+
+
+def test_the_sizes_that_are_returned_are_the_callers_own_to_change():
+    shapes, actual = {"x": parse("m N")}, {"x": (2, 3)}
+    bind(shapes, actual)["m"] = 7
+    assert bind(shapes, actual) == {"m": 2, "N": 3}
