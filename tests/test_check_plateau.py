@@ -128,12 +128,12 @@ def test_of_many_outputs_that_leave_their_plateau_only_stairs_keep_their_height(
 
 
 def test_the_search_for_a_stair_among_kinks_ends():
-    asked = []
+    asked, bends = [], np.linspace(0.02, 0.06, 20)  # all of them between two steps
 
     def bent(t):
         asked.append(t)
-        return np.where(t > BENDS, t - BENDS, 0.0)
+        return np.where(t > bends, t - bends, 0.0)
 
     lines, _ = lines_of(bent, 0.0)
-    assert 0 < hidden_slope(lines, 0, 1e-3, 1e-30) < 1e-3
+    assert 0 < hidden_slope(lines, 0, 1e-3, 1e-30) < 1
     assert len(asked) < 300
