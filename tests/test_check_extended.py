@@ -231,3 +231,10 @@ def test_an_accusation_with_no_entry_to_show_needs_a_second_direction(borne_out,
     monkeypatch.setattr(sweep, "along", second)
     pair = elementwise(np.sin, lambda x: np.cos(x) * (1 + 1e-11))
     assert rg.check(pair, {"x": np.linspace(0.5, 2.0, 4096)}).verdict is verdict
+
+
+def test_a_tensor_that_bends_sharply_everywhere_is_decided_as_a_whole():
+    f = elementwise(lambda x: np.sqrt(x**2 + 1e-10), lambda x: x / np.sqrt(x**2 + 1e-10))
+    report = rg.check(f, {"x": np.zeros(1000)}, contract=False)
+    assert report.verdict is PASS
+    assert report.evaluations < 200

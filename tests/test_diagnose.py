@@ -3,12 +3,14 @@
 import pickle
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
 
 import rnngrad as rg
+from rnngrad.check.diagnose.neighbours import neighbours
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.pipeline import examined
 
@@ -717,3 +719,18 @@ def test_a_wrong_gradient_is_explained_where_forward_takes_no_other_sizes():
 
     pair = rg.pair(forward, lambda dout, x: 3 * dout * np.cos(x), inputs={"x": "m n"})
     assert "dx is consistent with 3 times the true gradient" in str(check(pair, rg.Case(m=2, n=2, seed=1)))
+
+
+def test_where_no_other_case_can_be_had_there_are_no_neighbours():
+    def refused(case):
+        raise rg.InvalidPair(f"not at {case}")
+
+    scene = SimpleNamespace(
+        pair=rg.pair(np.sin, lambda d, _: d, inputs={"x": "n"}),
+        upstream={"out": np.ones(2)},
+        sizes={"n": 2},
+        dims={"n": 2},
+        case=rg.Case(n=2, seed=0),
+        at=refused,
+    )
+    assert [*neighbours(scene)] == []

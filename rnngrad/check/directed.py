@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.certificate import ELSEWHERE, UNSAFE, Safety
-from rnngrad.check.compare import LIMIT, Answer, decide
+from rnngrad.check.compare import LIMIT, Answer, decide, resolve
 from rnngrad.check.point import Point
 from rnngrad.check.question import direction_question
 from rnngrad.numdiff.complex_step import imaginary_slopes
@@ -49,9 +49,9 @@ def along(
 ) -> Directed:
     """Hold the claimed gradient, joined over all inputs, against the slopes along directions.
 
-    Without ``sure`` nothing is confirmed: enough where it is only asked where to look next. The complex step is used
-    where it is safe; where that was seen elsewhere, real differences watch over it along the last direction: where they
-    see another slope, or a kink, to which complex numbers are blind, they are used along all.
+    Without ``sure`` nothing is confirmed or looked at closer: enough where it is only asked where to look next. The
+    complex step is used where it is safe; where that was seen elsewhere, real differences watch over it along the last
+    direction: where they see another slope, or a kink, to which complex numbers are blind, they are used along all.
     """
     lines = point.directions(directions, joined)
     estimate = None
@@ -67,6 +67,7 @@ def along(
         estimate = climb_all(lines, target=TARGET, samples=point.forward.left // (2 * len(directions)))
     question = direction_question(point, directions, lines, joined, estimate, exact=exact)
     answer = decide(question, estimate, batch=len(directions) if sure else 0)
+    answer = resolve(question, answer, batch=1 if sure else 0)
     return Directed(directions, joined, lines, answer, exact)
 
 
