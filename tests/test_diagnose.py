@@ -10,7 +10,7 @@ import pytest
 from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
 
 import rnngrad as rg
-from rnngrad.check.diagnose.neighbours import neighbours
+from rnngrad.check.diagnose.neighbours import entries, neighbours
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.pipeline import examined
 
@@ -734,3 +734,5 @@ def test_where_no_other_case_can_be_had_there_are_no_neighbours():
         at=refused,
     )
     assert [*neighbours(scene)] == []
+    assert entries(scene, {"n": 3}) == 3
+    assert entries(scene, {}) == np.inf  # no size for n
