@@ -24,9 +24,7 @@ __all__ = ["Located", "every_entry", "located"]
 
 SMALL = 32  # entries that are looked at one by one without a search: about what a search costs
 CROWD = 32  # halves that are followed at once; beyond, they would cost more than all they tell
-SPREAD = (
-    16  # halves of which none can be decided: so many kinks are everywhere, and each costs 50 passes at every halving
-)
+MANY = 16  # halves, none of which can be decided: kinks are everywhere, and each costs 50 passes at every halving
 FEW = 4  # of those are followed: what is far off stands out there too
 TARGET = 1e-12  # the relative bar asked for where somebody is accused: as far as rounding goes
 EVERYWHERE = 1e-9  # and where all entries are asked for: two steps fewer for each
@@ -113,7 +111,7 @@ def suspects(point: Point, part: slice, joined: Vector, rng: np.random.Generator
         found = along(point, directions, joined, sure=False)
         worst_first = np.argsort(-found.answer.ratio, kind="stable")
         doubtful = worst_first[found.doubtful[worst_first]]
-        most = FEW if len(halves) >= SPREAD and found.answer.undecided.all() else CROWD
+        most = FEW if len(halves) >= MANY and found.answer.undecided.all() else CROWD
         complete = complete and len(doubtful) <= most
         segments = [halves[half] for half in sorted(doubtful[:most])]
     entries = [np.arange(start, stop) for start, stop in segments]
