@@ -1,12 +1,16 @@
 """Cells over time: what is the same however it is computed, what is empty, and what a cell must not do."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import rnngrad as rg
 from rnngrad.cells import gru, lstm, rnn
 from rnngrad.cells.memory import room
-from rnngrad.cells.product import multiply, multiply_back, product_of, pullback_of
+from rnngrad.cells.product import multiply, multiply_back, outer, product_of, pullback_of, summed
 from rnngrad.cells.segments import segments_backward, segments_forward, truncated_forward
 from rnngrad.cells.sequence import mask_of, sequence_backward, sequence_forward
 
@@ -254,6 +258,32 @@ def test_the_inputs_of_all_steps_are_multiplied_as_those_of_each(T, N, m):
     same(multiply_back(d, U).swapaxes(1, 2), d.reshape(T, N, 3 * 64) @ U)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("T", "N", "m", "n", "parts"),
+    [
+        *[(0, 3, 4, 4, 1), (4, 0, 4, 4, 1), (3, 4, 0, 4, 1), (9, 5, 3, 2, 1)],
+        *[(64, 32, 64, 32, 8), (61, 32, 64, 64, 4), (64, 32, 16, 97, 8)],
+        *[(67, 31, 64, 64, 1), (64, 32, 256, 64, 1), (64, 32, 64, 97, 1)],  # no divisor, too much to sum
+    ],
+)
+def test_weight_gradients_summed_over_parts_are_the_product(T, N, m, n, parts, dtype):
+    rng = np.random.default_rng(m)
+    d, x = (rng.standard_normal(shape).astype(dtype) for shape in ((T, N, 2, n), (T, N, m)))
+    assert summed(T * N, m, 2 * n, 8)[0] == parts
+    bound = 100 * np.finfo(dtype).eps * max(T * N, 1)
+    same(outer(d, x), d.reshape(T * N, 2 * n).T @ x.reshape(T * N, m), bound)
+    same(outer(d[:, :, 1:], x), d[:, :, 1].reshape(T * N, n).T @ x.reshape(T * N, m), bound)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how much freed memory is kept is that of glibc")
+def test_the_memory_of_a_pass_is_there_at_once_in_the_next(tmp_path):
+    script = tmp_path / "passes.py"
+    script.write_text(PASSES)
+    shown = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
+    assert int(shown.stdout) < 100  # pages mapped anew by ten passes; 10,000 where memory is given back each time
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.longdouble])
 def test_each_array_of_a_pass_starts_a_cache_line_of_its_own(dtype):
     shapes = [(3, 5), (), (0, 4), (7,), (2, 1, 900)]
@@ -277,6 +307,23 @@ def test_the_arrays_of_a_pass_share_blocks_of_memory_that_are_not_too_large(monk
     for number, array in enumerate(found):
         array[...] = number
     assert all((array == number).all() for number, array in enumerate(found))
+
+
+PASSES = """
+import resource
+import numpy as np
+from rnngrad.cells import init
+from rnngrad.cells.rnn import rnn_backward, rnn_forward
+
+xs, s_0, parameters = np.ones((64, 64, 32)), np.zeros((64, 32)), init.rnn_parameters(np.random.default_rng(0), 64, 64)
+faults = []
+for _ in range(20):
+    states, cache = rnn_forward(xs, s_0, parameters)
+    rnn_backward(states, cache)
+    del states, cache
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[-11])
+"""
 
 
 def owner_of(array):

@@ -5,6 +5,7 @@ lies in two. The products of the steps, whose factors OpenBLAS reads where they 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -30,12 +31,23 @@ def room(dtype: DTypeLike, *shapes: Sequence[int]) -> list[NDArray[Any]]:
     sizes = [prod(shape) for shape in shapes]
     if sum(sizes) * itemsize < WORTH:
         return [np.empty(shape, dtype) for shape in shapes]
+    hold()
     found: list[NDArray[Any]] = []
     while len(found) < len(shapes):
         ends = list(accumulate(size + -size % line for size in sizes[len(found) :]))
         count = max(1, sum(end * itemsize <= KEPT for end in ends))
         found += placed(dtype, line, ends[count - 1], shapes[len(found) : len(found) + count])
     return found
+
+
+@cache
+def hold() -> None:
+    """Take a block of ``KEPT`` bytes, untouched, and give it back: from then on glibc keeps twice as much.
+
+    Else the arrays of a pass, gone before the next, are mapped and zeroed anew each time: a tenth of an LSTM's time at
+    n = 256 (column mapped of ``benchmarks/cells.py``).
+    """
+    np.empty(KEPT, np.uint8)
 
 
 def placed(dtype: DTypeLike, line: int, size: int, shapes: Sequence[Sequence[int]]) -> Iterator[NDArray[Any]]:

@@ -37,6 +37,7 @@ Array = NDArray[Any]
 SMALL = 10**6  # multiplications of numbers: what OpenBLAS takes for a small product; beyond, it is half as fast
 NARROW, WIDE = 16, 64  # columns of a block: with fewer it is slower, with more no faster
 FULL = 256  # bytes of the columns of a block: the full speed, or near it
+NEAR = 2**21  # bytes of sums that are not far from the processor
 ROWS = 256  # inputs, of some steps, that are multiplied with a block before the next one: both stay in the cache
 
 
@@ -53,9 +54,18 @@ def tall(x: Array) -> Array:
 def outer(d: Array, x: Array) -> Array:
     """Return the sum of d x^T over all steps and examples, (g n, m) for d (T, N, g, n) and x (T, N, m).
 
-    As the transpose of x d^T, which OpenBLAS multiplies up to a quarter faster from n = 256 on.
+    As a sum of small products where it has any. Else as the transpose of x d^T, which OpenBLAS multiplies up to a
+    quarter faster from n = 256 on.
     """
-    return (tall(x).T @ tall(flat(d))).T
+    x, d = tall(x), tall(flat(d))
+    (rows, m), columns = x.shape, d.shape[1]
+    parts, c = summed(rows, m, columns, d.itemsize)
+    if parts == 1:
+        return (x.T @ d).T
+    (sums,) = room(d.dtype, (parts, m, columns))
+    left, right = x.reshape(parts, 1, rows // parts, m), d.reshape(parts, rows // parts, columns)
+    np.matmul(left.swapaxes(2, 3), cut(right, c), out=cut(sums, c))
+    return np.asarray(sums.sum(axis=0)).T
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,14 @@ class Pullback:
         if self.gain is not None and self.normed is not None:
             dp = norm_backward(dp * self.gain[:, 0], *turned(self.normed, t), axis=-1)
             self.raw[t] = dp
-        parts, _, depth, _ = self.blocks.shape
-        np.matmul(dp.reshape(len(dp), parts, 1, depth).transpose(1, 2, 0, 3), self.blocks, out=self.cut)
-        return np.add.reduce(self.sums, axis=0, out=ds)
+        parts, _, depth, c = self.blocks.shape
+        by_part = dp.reshape(len(dp), parts, 1, depth).transpose(1, 2, 0, 3)
+        np.matmul(by_part, self.blocks, out=cut(ds, c)[None] if parts == 1 else self.cut)
+        if parts > 1:
+            np.add(self.sums[0], self.sums[1], out=ds)
+            for part in self.sums[2:]:
+                ds += part
+        return ds
 
     def gradients(self, dp: Array, s: Array) -> dict[str, Array]:
         """Return dW, and dgW of a normed product, from dp (T, N, g, n) and s (T, N, n) of all steps."""
@@ -120,9 +135,9 @@ class Pullback:
         return found
 
 
-def cut(p: Array, blocks: Array) -> Array:
-    """Return a view of p (..., N, n) in blocks of columns, (..., b, N, c)."""
-    return p.reshape(*p.shape[:-1], p.shape[-1] // blocks.shape[-1], blocks.shape[-1]).swapaxes(-3, -2)
+def cut(p: Array, c: int) -> Array:
+    """Return a view of p (..., N, n) in blocks of c columns, (..., n / c, N, c)."""
+    return p.reshape(*p.shape[:-1], p.shape[-1] // c, c).swapaxes(-3, -2)
 
 
 def turned(normed: Normed, t: int) -> tuple[Array, Array]:
@@ -148,7 +163,7 @@ def product_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like
     """Return the product with W (g n, n) for states like (N, n)."""
     N, n = like.shape
     blocks, (p,) = blocks_of(W, g, N), room(like.dtype, (g, N, n))
-    return Product(blocks, None if gain is None else gain.reshape(g, 1, n), normed, p, cut(p, blocks))
+    return Product(blocks, None if gain is None else gain.reshape(g, 1, n), normed, p, cut(p, blocks.shape[-1]))
 
 
 def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, like: Array, steps: int) -> Pullback:
@@ -158,20 +173,27 @@ def pullback_of(W: Array, gain: Array | None, normed: Normed | None, g: int, lik
     (sums,) = room(like.dtype, (len(blocks), N, n))
     raw = np.empty((0 if normed is None else steps, N, g, n), like.dtype)
     gain = None if gain is None else gain.reshape(g, 1, n)
-    return Pullback(blocks, gain, normed, sums, cut(sums, blocks), raw)
+    return Pullback(blocks, gain, normed, sums, cut(sums, blocks.shape[-1]), raw)
 
 
 def multiply(x: Array, U: Array, a: Array) -> None:
     """Fill a (T, g, N, n) with U x of all steps, for x (T, N, m) and U (g n, m)."""
     blocks = blocks_of(U, a.shape[1], x.shape[1])
     for steps in together(len(x), x.shape[1]):
-        np.matmul(x[steps], blocks[:, :, None], out=cut(a[steps], blocks).transpose(1, 2, 0, 3, 4), order="C")
+        np.matmul(x[steps], blocks[:, :, None], out=cut(a[steps], blocks.shape[-1]).transpose(1, 2, 0, 3, 4), order="C")
 
 
 def multiply_back(d: Array, U: Array) -> Array:
-    """Return U^T d of all steps, (T, m, N) for d (T, N, g, n) and U (g n, m); in this order as `outer` is."""
-    T, N, _, _ = d.shape
-    return (U.T @ tall(flat(d)).T).reshape(U.shape[1], T, N).swapaxes(0, 1)
+    """Return U^T d of all steps, (T, m, N) for d (T, N, g, n) and U (g n, m).
+
+    In small products of some steps each, or else all at once in the order of `outer`.
+    """
+    T, N, m, d = len(d), d.shape[1], U.shape[1], flat(d)
+    most = min(SMALL // max(U.size, 1), ROWS) // max(N, 1)
+    count = max((k for k in range(1, most + 1) if T % k == 0), default=0)
+    if count * N < NARROW:
+        return (U.T @ tall(d).T).reshape(m, T, N).swapaxes(0, 1)
+    return np.asarray(d.reshape(T // count, count * N, len(U)) @ U).reshape(T, N, m).swapaxes(1, 2)
 
 
 def together(T: int, N: int) -> list[slice]:
@@ -212,3 +234,14 @@ def parted(rows: int, m: int, N: int, g: int, itemsize: int) -> tuple[int, int]:
     ]
     _, fewest, c = max(choices, default=(0, -1, max(m, 1)))
     return -fewest, c
+
+
+@lru_cache(maxsize=64)  # as above
+def summed(rows: int, m: int, columns: int, itemsize: int) -> tuple[int, int]:
+    """Return into how many parts its rows are cut for a sum of small products, else 1; and the columns of a block.
+
+    The parts are as few as make small products or nearly so, and their sums fit the second cache.
+    """
+    c = max((c for c in widths(columns, m, 1) if c * itemsize <= FULL), default=max(columns, 1))
+    few, fit = max(1, -(-rows * m * c // SMALL)), NEAR // max(1, m * columns * itemsize)
+    return next((parts for parts in range(few, min(2 * few, fit) + 1) if rows % parts == 0), 1), c
