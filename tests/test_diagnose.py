@@ -11,6 +11,8 @@ from check_pairs import AFFINE, affine_backward, affine_forward, elementwise
 
 import rnngrad as rg
 from rnngrad.check.diagnose.neighbours import entries, neighbours
+from rnngrad.check.diagnose.search import explain
+from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.pipeline import examined
 
@@ -736,3 +738,21 @@ def test_where_no_other_case_can_be_had_there_are_no_neighbours():
     assert [*neighbours(scene)] == []
     assert entries(scene, {"n": 3}) == 3
     assert entries(scene, {}) == np.inf  # no size for n
+
+
+def test_what_only_says_where_an_error_is_stands_back_behind_what_explains_it():
+    where = Guess("dw", "part", "wrong in the first rows", None)
+    why = Guess("dw", "factor", "2 times the right gradient", 1e-12)
+    asked = []
+
+    def hypothesis(*guesses):
+        def found(stage):
+            asked.append(set(stage.views))
+            yield from guesses
+
+        return found
+
+    stage = Stage(None, None, {"dw": None}, {})
+    assert explain(stage, None, [hypothesis(where), hypothesis(why), hypothesis()]) == {"dw": why}
+    assert len(asked) == 2  # once it is explained nothing more is asked of it
+    assert explain(stage, None, [hypothesis(where), hypothesis()]) == {"dw": where}
