@@ -99,7 +99,12 @@ MUTANTS = [
         "only the diagonal of the Jacobian of the softmax p",
         of_p=lambda q: q.p * (1 - q.p) * q.dp,
     ),
-    head("without_the_mean", "z", "the mean missing from the Jacobian of the softmax p", of_p=lambda q: q.p * q.dp),
+    head(
+        "without_the_mean",
+        "z",
+        "the mean missing, or wrong, in the Jacobian of the softmax p",
+        of_p=lambda q: q.p * q.dp,
+    ),
     head("jacobian_missing", "z", "the whole Jacobian of the softmax p missing", of_p=lambda q: q.dp),
     head(
         "mean_over_the_examples",
@@ -110,7 +115,7 @@ MUTANTS = [
     head(
         "log_without_the_sum",
         "z",
-        "the sum missing from the Jacobian of the log-softmax logp",
+        "the sum missing, or wrong, in the Jacobian of the log-softmax logp",
         of_logp=lambda q: q.dlogp,
     ),
     head(

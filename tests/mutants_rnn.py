@@ -177,7 +177,7 @@ MUTANTS = [
     mutant(
         "softmax_without_the_mean",
         ALL,
-        "the mean missing from the Jacobian of the softmax out_pred",
+        "the mean missing, or wrong, in the Jacobian of the softmax out_pred",
         dz=lambda q: q.p * q.dout_pred,
     ),
     mutant(

@@ -193,6 +193,20 @@ gated = rg.pair(
     name="gated",
 )
 
+
+def softmax(backward):
+    def forward(x):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        return p, p
+
+    def softmax_backward(dout, p):
+        return backward(p, dout, (dout * p).sum(axis=1, keepdims=True))
+
+    return rg.pair(forward, softmax_backward, inputs={"x": "N k"})
+
+
+ROWS = rg.Case(N=2, k=3, seed=1)
 UNSEEN = [
     (dropout(masked), rg.Case(N=1, D=2, seed=0), "x", "0.7 times the true gradient"),
     (dropout(lambda x: 1 / 0.7), rg.Case(N=1, D=1, seed=0), "x", "the true gradient but where that is zero: a mask"),
@@ -241,6 +255,9 @@ UNSEEN = [
     ),
     (elementwise(lambda x: np.logaddexp(0, x), np.ones_like), rg.Case(n=3, seed=1), "x", "of softplus at out missing"),
     (elementwise(np.exp, lambda x: np.ones_like(x)), rg.Case(n=2, seed=0), "x", "a factor of out missing"),
+    (softmax(lambda p, d, s: d - s), ROWS, "x", "a factor of out missing, in the result as a whole"),
+    (softmax(lambda p, d, s: p**2 * (d - s)), ROWS, "x", "a factor of out too many, in the result as a whole"),
+    (softmax(lambda p, d, s: p * (d + s)), ROWS, "x", "the mean missing, or wrong, in the Jacobian of the softmax out"),
     (elementwise(np.sin, lambda x: 3.7 * np.cos(x)), rg.Case(n=3, seed=1), "x", "3.7 times the true gradient"),
     (elementwise(np.sin, lambda x: np.cos(x) + x**3), rg.Case(n=3, seed=1), "x", "right while x is zero"),
     (

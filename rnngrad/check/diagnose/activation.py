@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["corrections"]
+__all__ = ["corrections", "rescaled"]
 
 Array = NDArray[Any]
 Change = Callable[[Array], Array]
@@ -114,10 +114,22 @@ def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
         return None
 
 
+def fitting(arrays: dict[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
+    """Return the arrays at hand that are broadcast to a shape."""
+    return {called: whole for called, y in arrays.items() if (whole := broadcast(y, shape)) is not None}
+
+
 def corrections(arrays: dict[str, Array], v: Array) -> Iterator[tuple[str, Array]]:
     """Yield the cotangents that the arrays at hand suggest in the place of v, in words, the simplest first."""
-    own = {called: whole for called, y in arrays.items() if (whole := broadcast(y, v.shape)) is not None}
+    own = fitting(arrays, v.shape)
     kept = (derivatives(called, y, ACTIVATIONS) for called, y in own.items())
     for words, factor in chain(factors(own), *kept, derived(own), exchanged(own)):
         if not (factor == 1).all():
             yield words, v * factor
+
+
+def rescaled(arrays: dict[str, Array], true: Array) -> Iterator[tuple[str, Array]]:
+    """Yield what the true gradient becomes where it has a factor too few or too many itself, in words."""
+    for words, factor in factors(fitting(arrays, true.shape)):
+        if not (factor == 1).all():
+            yield f"{words}, in the result as a whole", true / factor

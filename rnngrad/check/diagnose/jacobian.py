@@ -36,7 +36,7 @@ def of_softmax(called: str, p: Array, v: Array, axis: int) -> Iterator[tuple[str
     """Yield the cotangents that correct a softmax along an axis."""
     right = v - (v * p).sum(axis=axis, keepdims=True)
     yield f"only the diagonal of the Jacobian of the softmax {called}", right / (1 - p)
-    yield f"the mean missing from the Jacobian of the softmax {called}", right
+    yield f"the mean missing, or wrong, in the Jacobian of the softmax {called}", right
     yield f"the whole Jacobian of the softmax {called} missing: its cotangent taken as that of the logits", right * p
     for other in range(p.ndim):
         if other != axis:
@@ -48,7 +48,7 @@ def of_softmax(called: str, p: Array, v: Array, axis: int) -> Iterator[tuple[str
 def of_log_softmax(called: str, p: Array, v: Array, axis: int) -> Iterator[tuple[str, Array]]:
     """Yield the cotangents that correct the logarithm of a softmax p along an axis."""
     right = v - p * v.sum(axis=axis, keepdims=True)
-    yield f"the sum missing from the Jacobian of the log-softmax {called}", right
+    yield f"the sum missing, or wrong, in the Jacobian of the log-softmax {called}", right
     for other in range(p.ndim):
         if other != axis:
             total = right.sum(axis=other, keepdims=True) / (1 - p.sum(axis=other, keepdims=True))

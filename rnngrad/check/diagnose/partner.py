@@ -1,7 +1,8 @@
 """The factors of a gradient that belongs to an elementwise product: another one in the place of the right one.
 
 Of z = g y the gradient of g is dz y. Whatever dz is, the claimed gradient times y is the true one times what was put
-in the place of y. What was kept of a loop over steps counts as it is, and one step before and after.
+in the place of y. A factor too few, or too many, shows as well. What was kept of a loop over steps counts as it is, and
+one step before and after.
 """
 
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.diagnose.activation import rescaled
 from rnngrad.check.diagnose.stage import Guess, Stage
 
-__all__ = ["partnered"]
+__all__ = ["partnered", "scaled"]
 
 Array = NDArray[Any]
 
@@ -32,6 +34,16 @@ def partnered(stage: Stage) -> Iterator[Guess]:
             left = view.misfit(predicted)
             if np.isfinite(left):
                 yield Guess(name, "derivative", words, left, f"{one} in the place of {other}")
+
+
+def scaled(stage: Stage) -> Iterator[Guess]:
+    """Guess that a gradient has a factor too few or too many that does not come with the cotangent."""
+    for name, view in stage.views.items():
+        for words, predicted in rescaled(stage.cached, view.true):
+            if stage.wants(words) and (np.isfinite(predicted) & view.wrong).sum() >= stage.least(2):
+                left = view.misfit(predicted)
+                if np.isfinite(left):
+                    yield Guess(name, "derivative", words, left, words.partition(",")[0])
 
 
 def at_hand(stage: Stage, shape: tuple[int, ...], axes: tuple[str, ...]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 from rnngrad.check.diagnose.calls import nonlinear
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, masked, part
-from rnngrad.check.diagnose.partner import partnered
+from rnngrad.check.diagnose.partner import partnered, scaled
 from rnngrad.check.diagnose.shapes import reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
@@ -42,6 +42,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     turned,
     corrected,
     partnered,
+    scaled,
     masked,
     permuted,
     added,
