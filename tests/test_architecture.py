@@ -161,7 +161,7 @@ WITHIN = {
         "sums": {"stage", "view", "words"},
         "moved": {"stage", "view"},
         "partly": {"stage", "view", "whole"},
-        "partner": {"stage"},
+        "partner": {"activation", "stage"},
         "sizes": {"conditions", "scene", "stage"},
         "values": {"conditions", "contract", "scene", "stage"},
         "following": {"conditions", "stage"},
