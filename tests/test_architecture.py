@@ -159,7 +159,7 @@ WITHIN = {
         "shapes": {"stage", "view"},
         "spanned": {"stage", "view"},
         "sums": {"stage", "view", "words"},
-        "moved": {"stage", "view"},
+        "moved": {"stage", "view", "words"},
         "partly": {"stage", "view", "whole"},
         "partner": {"activation", "stage"},
         "sizes": {"conditions", "scene", "stage"},

@@ -230,6 +230,7 @@ UNSEEN = [
     ),
     (convolution_backward("w", lambda w, _: w[:, :, ::-1]), KERNEL, "w", "reversed along K"),
     (convolution_backward("w", lambda w, _: w[::-1]), KERNEL, "w", "reversed along F"),
+    (convolution_backward("w", lambda w, _: w[:, ::-1, ::-1]), KERNEL, "w", "reversed along C and K"),
     (convolution_backward("b", lambda b, d: b / len(d)), KERNEL, "b", "1/N of the true gradient"),
     (convolution_backward("b", lambda _, d: d.sum(axis=2)), KERNEL, "b", "not summed over N"),
     (

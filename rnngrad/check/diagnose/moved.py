@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
+from rnngrad.check.diagnose.words import listed
 
 __all__ = ["layouts", "of_another", "permuted", "reduced", "transposed", "within_axis"]
 
@@ -72,7 +73,7 @@ def layouts(view: View) -> Iterator[tuple[str, Array]]:
 
 
 def within_axis(stage: Stage) -> Iterator[Guess]:
-    """Guess that slices along one axis are moved."""
+    """Guess that slices along one axis are moved, or those along several reversed."""
     for name, view in stage.views.items():
         for axis in range(view.true.ndim):
             if view.true.shape[axis] < 2:
@@ -81,6 +82,18 @@ def within_axis(stage: Stage) -> Iterator[Guess]:
                 left = view.misfit(predicted)
                 if np.isfinite(left):
                     yield Guess(name, "moved", f"the true gradient {words}", left, words)
+        for axes in several(view):
+            left = view.misfit(np.flip(view.true, axes))
+            if np.isfinite(left):
+                words = f"reversed along {listed([view.axes[axis] for axis in axes])}"
+                yield Guess(name, "moved", f"the true gradient {words}", left, words)
+
+
+def several(view: View) -> Iterator[tuple[int, ...]]:
+    """Yield the axes that may be reversed together, such as both of a kernel."""
+    long = [axis for axis, size in enumerate(view.true.shape) if size > 1]
+    for count in range(2, len(long) + 1) if len(long) < MANY else ():
+        yield from combinations(long, count)
 
 
 def permuted(stage: Stage) -> Iterator[Guess]:
