@@ -19,7 +19,7 @@ FILES = {
 
 # Lowest first; parts on one line do not know each other.
 LAYERS = [
-    {"errors", "breaches"},
+    {"errors", "breaches", "malloc"},
     {"tree", "spec", "result"},
     {"plain"},
     {"pair", "case"},
@@ -36,16 +36,17 @@ LAYERS = [
 MAY_IMPORT = {
     "errors": set(),
     "breaches": set(),
+    "malloc": set(),
     "tree": set(),
     "spec": {"errors"},
     "result": {"report"},  # the one import upwards: its renderers, when called
     "plain": {"errors", "tree"},
     "pair": {"breaches", "errors", "plain", "spec", "tree"},
     "case": {"errors", "spec"},
-    "cells": {"errors", "pair", "spec"},  # its own arrays are held to the shapes that it declares
+    "cells": {"errors", "malloc", "pair", "spec"},  # its own arrays are held to the shapes that it declares
     "numdiff": {"errors", "result", "tree"},
     "adapters": {"errors", "pair"},
-    "check": {"breaches", "case", "errors", "numdiff", "pair", "result", "spec", "tree"},
+    "check": {"breaches", "case", "errors", "malloc", "numdiff", "pair", "result", "spec", "tree"},
     "power": {"case", "check", "errors", "pair", "result", "spec", "tree"},
     "regress": {"case", "check", "errors", "numdiff", "pair", "result", "spec", "tree"},
     "search": {"case", "errors"},
@@ -272,7 +273,9 @@ DELAYED = {
 
 # Which parts may import what is not in the standard library.
 MAY_DEPEND = {
-    "numpy": {"adapters", "case", "cells", "check", "numdiff", "power", "regress", "result", "strategies", "tree"},
+    "numpy": {
+        *{"adapters", "case", "cells", "check", "malloc", "numdiff", "power", "regress", "result", "strategies", "tree"}
+    },
     "hypothesis": {"strategies", "pytest_plugin"},
     "pytest": {"cli", "pytest_baselines", "pytest_plugin"},
 }

@@ -26,6 +26,7 @@ from rnngrad.check.protocol.first import First, Forward, kept_of
 from rnngrad.check.protocol.rows import Contract, contract_of, passes_of
 from rnngrad.check.protocol.subject import Subject
 from rnngrad.errors import InvalidPair
+from rnngrad.malloc import hold
 from rnngrad.pair import Pair
 from rnngrad.result import Finding
 from rnngrad.spec import bind
@@ -69,6 +70,7 @@ def prepared(
     budget: int | None = None,
 ) -> Prepared:
     """Run the pair at a case or at given arrays, and hold it to the contract there where that is asked for."""
+    hold()
     inputs, sizes = concrete(pair, given)
     wrt = differentiated(pair, inputs)
     limit = limit_of(pair, given, len(wrt), budget, contract=contract)
