@@ -166,6 +166,7 @@ WITHIN = {
         "sizes": {"conditions", "scene", "stage"},
         "values": {"conditions", "contract", "scene", "stage"},
         "following": {"conditions", "stage"},
+        "elsewhere": {"conditions", "moved", "scene", "stage", "view"},
         "stages": {"moved", "scene", "stage", "truth", "view"},
         "steps": {"partly", "scene", "stage", "view"},
         "search": {
@@ -184,6 +185,7 @@ WITHIN = {
         "report": {
             "breached",
             "conditions",
+            "elsewhere",
             "following",
             "neighbours",
             "calls",

@@ -5,20 +5,32 @@ What is said of all points under some condition is borne out at several of them 
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnngrad.case import Case, draw_cotangents, draw_inputs
 from rnngrad.check.contract import Arrays
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess
 
-__all__ = ["TRIES", "borne_out", "changed", "judged", "left_out", "right_at", "wrong_here"]
+__all__ = [
+    "RIGHT",
+    "TRIES",
+    "borne_out",
+    "changed",
+    "drawn",
+    "judged",
+    "left_out",
+    "right_at",
+    "slope_along",
+    "wrong_here",
+]
 
 TRIES = 12  # points at which a condition is tried before anything is said of it: an even chance holds at one in 4096,
 ENOUGH = 4  # and at which it must be decided: elsewhere a kink lies on the line, or a gradient is zero
-STEP = 2.0**-8  # relative to the size of an input; extrapolated twice, what it truncates is some 1e-14
+STEPS = (2.0**-8, 2.0**-9, 2.0**-10)  # relative to the size of an input; extrapolated, they truncate by some 1e-14
 RIGHT = 1e-8  # relative error up to which a slope counts as right, and
 WRONG = 1e-6  # from which on it counts as wrong: what lies between says nothing
 STRETCH = 16.0  # by which an input is multiplied, twice, to see the error fall
@@ -43,30 +55,45 @@ NO_SLOPE = Slope(0.0, 0.0, 0.0)
 
 def slopes_at(scene: Scene, inputs: Arrays, upstream: Arrays, names: Sequence[str]) -> dict[str, Slope]:
     """Return the error of each gradient along a direction of the size of its input."""
-    outputs, _, claims = scene.run(inputs, upstream)
+    claims = scene.run(inputs, upstream)[2]
     found = {}
     for place, name in enumerate(names):
         array, claim = inputs[name], claims.get(name)
         if claim is None or claim.shape != array.shape or not np.isfinite(claim).all() or not claim.any():
             continue
         rng = np.random.default_rng(place)
-        size = float(np.abs(array).max(initial=0.0)) or 1.0
-        direction = size * rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.5, array.shape)
-        slopes = []
-        for step in (STEP, STEP / 2, STEP / 4):
-            sides = [
-                scene.pair.forward(
-                    {key: other.copy() for key, other in (inputs | {name: array + sign * step * direction}).items()}
-                )[0]
-                for sign in (1, -1)
-            ]
-            slopes.append(sum(float(np.vdot(upstream[o], sides[0][o] - sides[1][o]).real) for o in outputs) / 2 / step)
-        first = [b + (b - a) / 3 for a, b in pairwise(slopes)]
-        numeric = first[1] + (first[1] - first[0]) / 15
+        direction = drawn(rng, array)
+        numeric, off = slope_along(scene, inputs, upstream, name, direction)
         size = max(float(np.linalg.norm(claim * direction)), abs(numeric))
         error = abs(float(np.vdot(claim, direction).real) - numeric)
-        found[name] = Slope(error / size, abs(numeric - first[1]) / size, size)
+        found[name] = Slope(error / size, off / size, size)
     return found
+
+
+def drawn(rng: np.random.Generator, array: NDArray[Any]) -> NDArray[Any]:
+    """Draw a direction of the size of an input."""
+    size = float(np.abs(array).max(initial=0.0)) or 1.0
+    return size * rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.5, array.shape)
+
+
+def slope_along(
+    scene: Scene,
+    inputs: Arrays,
+    upstream: Arrays,
+    name: str,
+    direction: NDArray[Any],
+    steps: Sequence[float] = STEPS,
+) -> tuple[float, float]:
+    """Return the derivative along a direction of one input, extrapolated, and by how much the last one changed it."""
+    slopes = []
+    for step in steps:
+        moved = [inputs | {name: inputs[name] + sign * step * direction} for sign in (1, -1)]
+        ahead, behind = (scene.pair.forward({key: a.copy() for key, a in one.items()})[0] for one in moved)
+        slopes.append(sum(float(np.vdot(upstream[o], ahead[o] - behind[o]).real) for o in ahead) / 2 / step)
+    best = slopes
+    for order in range(2, 2 * len(slopes), 2):
+        slopes, best = best, [b + (b - a) / (2**order - 1) for a, b in pairwise(best)]
+    return best[-1], abs(best[-1] - slopes[-1])
 
 
 def right_at(scene: Scene, given: Case | Arrays, names: Sequence[str]) -> list[str]:

@@ -70,6 +70,7 @@ def layouts(view: View) -> Iterator[tuple[str, Array]]:
     for axis in range(view.true.ndim):
         if view.true.shape[axis] > 1:
             yield from along(view, axis)
+    yield from reversed_along(view)
 
 
 def within_axis(stage: Stage) -> Iterator[Guess]:
@@ -82,18 +83,18 @@ def within_axis(stage: Stage) -> Iterator[Guess]:
                 left = view.misfit(predicted)
                 if np.isfinite(left):
                     yield Guess(name, "moved", f"the true gradient {words}", left, words)
-        for axes in several(view):
-            left = view.misfit(np.flip(view.true, axes))
+        for words, predicted in reversed_along(view):
+            left = view.misfit(predicted)
             if np.isfinite(left):
-                words = f"reversed along {listed([view.axes[axis] for axis in axes])}"
                 yield Guess(name, "moved", f"the true gradient {words}", left, words)
 
 
-def several(view: View) -> Iterator[tuple[int, ...]]:
-    """Yield the axes that may be reversed together, such as both of a kernel."""
+def reversed_along(view: View) -> Iterator[tuple[str, Array]]:
+    """Yield the true gradient reversed along several axes together, such as both of a kernel, in words."""
     long = [axis for axis, size in enumerate(view.true.shape) if size > 1]
     for count in range(2, len(long) + 1) if len(long) < MANY else ():
-        yield from combinations(long, count)
+        for axes in combinations(long, count):
+            yield f"reversed along {listed([view.axes[axis] for axis in axes])}", np.flip(view.true, axes)
 
 
 def permuted(stage: Stage) -> Iterator[Guess]:

@@ -9,6 +9,7 @@ import numpy as np
 from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
 from rnngrad.check.diagnose.conditions import changed, left_out
+from rnngrad.check.diagnose.elsewhere import elsewhere
 from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
 from rnngrad.check.diagnose.scene import Scene
@@ -138,6 +139,8 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         left = [name for name in here.views if name not in guesses]
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
+    left = [name for name in here.views if name not in guesses or guesses[name].vague]
+    guesses |= {guess.gradient: guess for guess in attempted(elsewhere, base, left, guesses)}
     guesses = late | guesses
     if beside is not None:  # what is zero at this point may tell more at another one
         left = [name for name in names if name not in guesses]

@@ -42,10 +42,14 @@ class Scene:
         self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]
     ) -> tuple[Arrays, Any, Arrays]:
         """Run forward and backward as `run` does; raise RuntimeError where the budget is spent."""
+        self.spend()
+        return run(self.pair, inputs, cotangents)
+
+    def spend(self) -> None:
+        """Take one run off the budget; raise RuntimeError where that is spent."""
         self.budget[0] -= 1
         if self.budget[0] < 0:
             raise RuntimeError("the budget of this diagnosis is spent")
-        return run(self.pair, inputs, cotangents)
 
     @property
     def inputs(self) -> Arrays:

@@ -14,7 +14,7 @@ from rnngrad.check.diagnose.truth import Truth
 from rnngrad.numdiff.scale import norm
 from rnngrad.spec import Axis
 
-__all__ = ["LEFT", "View", "largest", "likeness", "view_of"]
+__all__ = ["LEFT", "View", "largest", "likeness", "named_axes", "view_of"]
 
 LEFT = 0.05  # share of the error that an explanation may leave: where bars are as wide as the error, anything fits them
 
