@@ -11,6 +11,12 @@ from rnngrad.check.stochastic import changed, dressed, undressed
 stochastic = importlib.import_module("rnngrad.check.stochastic")
 
 X = np.random.default_rng(0).standard_normal((4, 3))
+def put_back(x, order):
+    out = np.empty_like(x)
+    np.put_along_axis(out, order, x, axis=1)
+    return out
+
+
 ROUNDING = {  # what loses an ulp or so at each of its entries, however it is spelled
     "ufunc": lambda x: np.exp(x),
     "in place": lambda x: np.divide(x, 3, out=np.empty_like(x)),
@@ -39,6 +45,10 @@ EXACT = {
     "a masked place": lambda x: np.multiply(x, 0.1, where=x > 9, out=np.zeros_like(x)),
     "sign": np.sign,
     "indices": lambda x: np.argsort(x, axis=1),
+    "indices of its own": lambda x: x.argsort(axis=1) + 1,
+    "put along an axis": lambda x: put_back(x, x.argsort(axis=1)),
+    "whole numbers": lambda x: x.astype(int) // 2,
+    "truth": lambda x: np.where(x.astype(bool), 1, 0).sum(axis=0),
     "no number": lambda x: np.exp(x * np.inf)[x > 0],
     "added at": lambda x: np.add.at(x, 0, 1.0) or x,
 }

@@ -106,7 +106,7 @@ class Stochastic(np.ndarray[Any, np.dtype[Any]]):
         as_whole = function in WHOLE or function.__module__.startswith(PLAIN)
         args, options = (changed(args, bare), changed(options, bare)) if as_whole else (args, options)
         found = function(*args, **options) if as_whole else super().__array_function__(function, types, args, options)
-        if any(isinstance(part, Stochastic) for part in parts_of(found)):
+        if any(isinstance(part, Stochastic) for part in parts_of(found)) or not any(map(is_floating, parts_of(found))):
             return found
         again = lambda change: function(*changed(args, change), **changed(options, change))  # noqa: E731
         return self.anew(found, again, stir=True)
@@ -229,9 +229,14 @@ def bare(array: Array) -> Array:
 
 
 def changed(given: Any, change: Dress) -> Any:
-    """Return nested values with every floating-point array in them changed; those of this kind are plain ones then."""
+    """Return nested values with every floating-point array in them changed; all of this kind are plain ones then.
+
+    Indices may be of this kind too, as those of ``x.argsort()`` are: left so, they would call themselves for ever.
+    """
     if is_floating(given):
         return change(np.asarray(given))
+    if isinstance(given, Stochastic):
+        return np.asarray(given)
     if isinstance(given, list | tuple):
         parts = [changed(part, change) for part in given]
         return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
