@@ -11,6 +11,8 @@ from rnngrad.check.stochastic import changed, dressed, undressed
 stochastic = importlib.import_module("rnngrad.check.stochastic")
 
 X = np.random.default_rng(0).standard_normal((4, 3))
+
+
 def put_back(x, order):
     out = np.empty_like(x)
     np.put_along_axis(out, order, x, axis=1)

@@ -131,14 +131,15 @@ def too_wide(question: Question, numeric: Vector, total: Vector) -> NDArray[np.b
     return np.asarray(hides & (LIMIT * total > floor) & (floor > 0))
 
 
-def decide(question: Question, estimate: Estimate, *, batch: int) -> Answer:
+def decide(question: Question, estimate: Estimate, *, batch: int, first: int | None = None) -> Answer:
     """Judge every line, and confirm what looks wrong before saying so.
 
-    The worst ``batch`` lines are confirmed together, then the next ones while none of them was surely wrong: of many
-    entries of one tensor one is enough to accuse it. What the budget does not reach to confirm is undecided.
+    The worst ``batch`` lines, or ``first`` of them, are confirmed together, then the next ones while none of them was
+    surely wrong: of many entries of one tensor one is enough to accuse it. What the budget does not reach to confirm is
+    undecided.
     """
     answer = judge(question, estimate)
-    for some in batches(answer, answer.wrong, batch):
+    for some in batches(answer, answer.wrong, batch, first):
         try:
             answer = second_opinion(question, answer, some)
         except Exhausted:

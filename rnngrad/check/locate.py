@@ -28,7 +28,8 @@ MANY = 16  # halves, none of which can be decided: kinks are everywhere, and eac
 FEW = 4  # of those are followed: what is far off stands out there too
 TARGET = 1e-12  # the relative bar asked for where somebody is accused: as far as rounding goes
 EVERYWHERE = 1e-9  # and where all entries are asked for: two steps fewer for each
-BATCH = 16  # accused entries confirmed at a time
+BATCH = 16  # accused entries confirmed at a time, after the first ones:
+FIRST = 1  # the worst, for some 50 passes, is most often wrong indeed, and speaks for the others
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def looked_at(
     estimate = climb_all(point.entries(name, entries), target=target, samples=samples)
     question = entry_question(point, name, entries, claimed, estimate)
     first = judge(question, estimate)
-    answer = resolve(question, decide(question, estimate, batch=BATCH), batch=BATCH)
+    answer = resolve(question, decide(question, estimate, batch=BATCH, first=FIRST), batch=BATCH)
     cleared = bool(((first.wrong | first.undecided) & ~(answer.wrong | answer.undecided)).any())
     return Located(entries, question.lines, answer, complete, cleared)
 
