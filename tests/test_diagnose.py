@@ -774,3 +774,19 @@ def test_what_only_says_where_an_error_is_stands_back_behind_what_explains_it():
     assert explain(stage, None, [hypothesis(where), hypothesis(why), hypothesis()]) == {"dw": why}
     assert len(asked) == 2  # once it is explained nothing more is asked of it
     assert explain(stage, None, [hypothesis(where), hypothesis()]) == {"dw": where}
+
+
+def test_a_cache_that_is_not_finite_leaves_no_message_of_a_library(capfd):
+    def forward(x, u):
+        masked = np.where(u > 0, u, -np.inf)
+        return x**3 * np.exp(masked), (x, masked)
+
+    def backward(dout, cache):
+        x, masked = cache
+        weight = np.exp(masked)
+        return dout * (x**2 * weight + np.sin(x) * weight.sum()), dout * x**3 * weight
+
+    report = check(rg.pair(forward, backward, inputs={"x": "n k", "u": "n k"}), rg.Case(n=4, k=5, seed=0))
+    assert report["x"].verdict is FAIL
+    assert said(report, "x")
+    assert capfd.readouterr() == ("", "")

@@ -26,7 +26,7 @@ def missing_term(stage: Stage) -> Iterator[Guess]:
         arrays = {
             called: array
             for called, array in stage.cached.items()
-            if array.shape == view.true.shape and array.dtype.kind == "f"
+            if array.shape == view.true.shape and array.dtype.kind == "f" and np.isfinite(array).all()
         }
         for axis in range(view.true.ndim):
             along = view.axes[axis]

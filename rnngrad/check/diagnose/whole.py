@@ -129,7 +129,8 @@ def added(stage: Stage) -> Iterator[Guess]:
 def added_cotangent(stage: Stage) -> Iterator[Guess]:
     """Guess that a direct path is missing or wrong: that multiples of a cotangent, times arrays at hand, are added."""
     for name, view in stage.views.items():
-        arrays = {called: a for called, a in stage.cached.items() if a.shape == view.true.shape}
+        finite = {called: a for called, a in stage.cached.items() if np.isfinite(a).all()}
+        arrays = {called: a for called, a in finite.items() if a.shape == view.true.shape}
         terms = {}
         for output, v in stage.scene.upstream.items():
             if v.shape == view.true.shape:
