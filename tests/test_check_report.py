@@ -169,3 +169,12 @@ def test_empty_arrays_pass_with_no_entries(N, d, m):
     assert report.verdict is PASS
     assert [gradient.shape for gradient in report.gradients] == [(N, d), (d, m), (m,)]
     assert [gradient.backward is None for gradient in report.gradients] == [0 in (N, d), 0 in (d, m), m == 0]
+
+
+@pytest.mark.parametrize(("x", "noted"), [(np.arange(6).reshape(3, 2), True), (np.arange(6.0).reshape(3, 2), False)])
+def test_a_gradient_of_whole_numbers_is_said_not_to_be_judged(x, noted):
+    pair = rg.pair(lambda x, w: (x @ w, (x, w)), lambda d, c: (d @ c[1].T, c[0].T @ d), inputs={"x": "N d", "w": "d m"})
+    report = rg.check(pair, {"x": x, "w": np.ones((2, 2))})
+    said = (f"x holds {x.dtype}, so its gradient is not judged; pass floats to have it checked",)
+    assert report.notes == said * noted
+    assert report.verdict is rg.Verdict.PASS

@@ -9,6 +9,7 @@ import numpy as np
 from rnngrad.case import Case, draw_cotangents, draw_inputs
 from rnngrad.check.claims import Claims, claims_of
 from rnngrad.check.contract import (
+    FLOATING,
     Arrays,
     call,
     checked_gradient,
@@ -76,7 +77,7 @@ def prepared(
     limit = limit_of(pair, given, len(wrt), budget, contract=contract)
     outputs, upstream, first = ran(pair, inputs, cotangents, seed_of(given), where_of(given))
     changed, returned = first.forward.changed, [str(key) for key in first.raw]
-    notes = remarks(inputs, returned, [] if contract else changed)
+    notes = remarks(inputs, first.raw, [] if contract else changed)
     checked = {name: checked_gradient(pair, name, first.raw[name], inputs[name]) for name in wrt if name in first.raw}
     checked = {name: claim if isinstance(claim, Finding) else claim.copy() for name, claim in checked.items()}
     asked = Contract()
@@ -106,10 +107,13 @@ def ran(
     return outputs, upstream, First(forward, kept, handed_on, dict(claims))
 
 
-def remarks(inputs: Arrays, returned: list[str], changed: list[str]) -> list[str]:
+def remarks(inputs: Arrays, raw: Mapping[Any, Any], changed: list[str]) -> list[str]:
     """Return what is worth a word but changes no verdict."""
-    extra = [key for key in returned if key not in inputs]
+    extra = [str(key) for key in raw if key not in inputs]
     notes = [f"backward also returned {', '.join(extra)}, which names no input; not judged"] if extra else []
+    for name, array in inputs.items():
+        if array.dtype.kind not in FLOATING and isinstance(raw.get(name), np.ndarray) and raw[name].any():
+            notes.append(f"{name} holds {array.dtype}, so its gradient is not judged; pass floats to have it checked")
     if changed:
         notes.append(f"forward changes its inputs {changed}; it was given copies")
     return notes
