@@ -40,8 +40,7 @@ def points(scene: Scene) -> Iterator[tuple[str, str, NDArray[Any]]]:
         view = View(other, "", array, array, 0.0, *named_axes(scene, other))
         yield other, "with its sign turned", -array
         for words, moved in layouts(view):
-            if not np.array_equal(moved, array):
-                yield other, words, moved
+            yield other, words, moved
 
 
 def right_beside(scene: Scene, name: str, claim: NDArray[Any], inputs: Mapping[str, NDArray[Any]]) -> bool:
