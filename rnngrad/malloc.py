@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["LARGEST", "hold"]
+__all__ = ["hold"]
 
 LARGEST = 2**25 - 2**16  # bytes of a block: what is larger, glibc maps anew each time, and learns nothing from
 

@@ -163,3 +163,14 @@ def test_entries_that_are_right_say_nothing_of_those_that_were_not_looked_at(mon
 
     monkeypatch.setattr(sweep, "located", all_right)
     assert rg.check(relu_at_ties(1), {"x": np.zeros(40)}).verdict is verdict
+
+
+def test_of_a_small_tensor_that_is_wrong_everywhere_one_entry_is_confirmed():
+    pair = rg.pair(
+        lambda a, b: (np.tanh(a @ b), (a, b)),
+        lambda d, c: (d @ c[1].T, c[0].T @ (d * (1 - np.tanh(c[0] @ c[1]) ** 2))),
+        inputs={"a": "n m", "b": "m k"},
+    )
+    report = rg.check(pair, rg.Case(n=4, m=3, k=5, seed=0))
+    assert (report["a"].verdict, report["a"].wrong) == (rg.Verdict.FAIL, 12)
+    assert report.evaluations < 400  # 271; 667 where all twelve are confirmed

@@ -178,3 +178,8 @@ def test_a_gradient_of_whole_numbers_is_said_not_to_be_judged(x, noted):
     said = (f"x holds {x.dtype}, so its gradient is not judged; pass floats to have it checked",)
     assert report.notes == said * noted
     assert report.verdict is rg.Verdict.PASS
+
+
+def test_of_whole_numbers_whose_gradient_is_zero_nothing_is_said():
+    pair = rg.pair(lambda x, w: (x @ w, x), lambda d, x: (np.zeros(x.shape), x.T @ d), inputs={"x": "N d", "w": "d m"})
+    assert rg.check(pair, {"x": np.arange(6).reshape(3, 2), "w": np.ones((2, 2))}).notes == ()
