@@ -5,6 +5,7 @@ from itertools import combinations
 from math import sqrt
 
 from rnngrad.check.diagnose.scene import Scene
+from rnngrad.spec import dim_names
 
 __all__ = ["named_factors"]
 
@@ -31,13 +32,19 @@ def named_factors(scene: Scene) -> Iterator[tuple[str, float, str]]:
         found.append((f"({name}-1)/{name} of", (size - 1) / size, f": {name}-1 where {name} belongs, or the reverse?"))
         found.append((f"{name}/({name}-1) of", size / (size - 1), f": {name}-1 where {name} belongs, or the reverse?"))
     for name, array in scene.inputs.items():
-        if array.size == 1 and array.dtype.kind == "f" and array.any():
+        if is_scalar(scene, name) and array.dtype.kind == "f" and array.any():
             scale = float(array.item())
             found += [(f"{name} times", scale, ""), (f"1/{name} of", 1 / scale, "")]
     for sign in (1, -1):
         for name, value, hint in found:
             if value not in (0.0, 1.0):
                 yield (name if sign > 0 else f"minus {name}"), sign * value, hint
+
+
+def is_scalar(scene: Scene, name: str) -> bool:
+    """Tell whether an input is one number in every case."""
+    shape = scene.pair.shapes.get(name)
+    return scene.inputs[name].size == 1 and (shape is None or not dim_names([shape]))
 
 
 def undeclared(scene: Scene) -> dict[str, int]:

@@ -44,7 +44,9 @@ def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
         found += [(words, mask) for words, mask in triangles(row, column, square) if not (wrong & ~mask).any()]
     if wrong.sum() == 1 < view.true.size:
         found.append(("in a single entry", wrong))
-    return sorted(found, key=lambda part: VAGUE in part[0])  # stable
+    there = known & (np.abs(view.true) > view.slack)
+    told = [(words, mask) for words, mask in found if (there & ~mask).any() or mask.all()]  # else nothing else is there
+    return sorted(told, key=lambda part: VAGUE in part[0])  # stable
 
 
 def triangles(row: Any, column: Any, square: bool) -> list[tuple[str, Mask]]:
@@ -70,7 +72,7 @@ def part(stage: Stage) -> Iterator[Guess]:
     """Guess what a gradient is in the part where it is wrong; it is right elsewhere."""
     for name, view in stage.views.items():
         found = [(where, mask & view.known) for where, mask in places(stage, view) if VAGUE not in where]
-        if not view.wrong.all():
+        if stage.supported or not view.wrong.all():
             found.append(("in some entries", view.wrong))
         for where, mask in found:
             for what, left in explained(stage, view, mask):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 
 import numpy as np
 
 from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
-from rnngrad.check.diagnose.conditions import changed, left_out
+from rnngrad.check.diagnose.conditions import TRIES, changed, left_out, redrawn
 from rnngrad.check.diagnose.elsewhere import elsewhere
 from rnngrad.check.diagnose.following import following
 from rnngrad.check.diagnose.neighbours import neighbours, output_axes
@@ -34,6 +35,7 @@ VAGUE = (
 RUNS = 3000  # of forward and backward, at most; most diagnoses take some hundred
 FEWEST = 100  # and at least
 WORK = 2**26  # numbers that may come in and out of them altogether before it is fewer than RUNS
+SEEDS = 2  # further draws where a gradient is wrong, at which what is said of places must hold
 NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
 
 
@@ -129,10 +131,11 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
 def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside
-    guesses = explain(here, beside)
+    further = redraws(base)
+    guesses = explain(here, beside, further=further)
     if beside is not None:  # of the two cases the other one may be that with enough numbers to tell
         left = [name for name in here.views if name not in guesses and name in beside.views]
-        guesses = explain(limited(beside, left), limited(here, left)) | guesses if left else guesses
+        guesses = explain(limited(beside, left), limited(here, left), further=further) | guesses if left else guesses
     late = {name: guess for name, guess in guesses.items() if guess.vague and guess.kind == "recurrence"}
     guesses = {name: guess for name, guess in guesses.items() if name not in late}
     for more in SEARCHES:
@@ -157,8 +160,28 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
 
 def alone(stage: Stage, names: Sequence[str], where: str) -> dict[str, Guess]:
     """Explain gradients in one of two cases, and say so."""
-    found = explain(limited(stage, names), None)
+    found = explain(limited(stage, names), None, further=redraws(stage))
     return {name: replace(guess, words=f"{guess.words}, {where}") for name, guess in found.items()}
+
+
+def redraws(stage: Stage) -> Callable[[], Sequence[Stage]] | None:
+    """Return what makes stages like one; None where nothing is drawn, or where not all entries are looked at."""
+    entries = ((stage.truth.entries[name], view.true) for name, view in stage.views.items())
+    if not stage.scene.pair.shapes or any(len(looked_at) < true.size for looked_at, true in entries):
+        return None
+    return cache(lambda: list(islice(redrawn_stages(stage), SEEDS)))
+
+
+def redrawn_stages(stage: Stage) -> Iterator[Stage]:
+    """Yield stages with the sizes of one and other values, where some of its gradients are wrong too."""
+    scene = stage.scene
+    for k in range(1, TRIES):
+        try:
+            there = wrong_at(scene.at(redrawn(scene, k)), list(stage.views), stage.output_axes)
+        except Exception:
+            continue
+        if there is not None:
+            yield replace(there, supported=True)
 
 
 def marked(gradient: GradientResult) -> list[int]:

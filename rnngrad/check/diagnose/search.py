@@ -1,11 +1,13 @@
 """The table of hypotheses, the simplest explanation first, and the search for those that hold.
 
 A guess counts where it holds within the bars at the given case and, where there is one, at a neighbour with other
-sizes. An experiment that raises is no evidence of anything.
+sizes. One that speaks of places must hold with other values there too: of a few entries those that are wrong for their
+values may be the first ones by chance. An experiment that raises is no evidence of anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -53,6 +55,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
 IN_PART: tuple[Hypothesis, ...] = (factor, transposed, ignored, part, corrected)  # what may still hold at a dim of 1
 OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, missummed)
 LAST: tuple[Hypothesis, ...] = (handed_on,)  # what a gradient is, where nothing tells why
+OF_PLACES: tuple[Hypothesis, ...] = (within_axis, part, unused, recurrence, permuted, located)
 
 Key = tuple[str, str]
 
@@ -68,11 +71,16 @@ def tried(hypothesis: Hypothesis, stage: Stage) -> list[Guess]:
     return found
 
 
-def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYPOTHESES) -> dict[str, Guess]:
+def explain(
+    here: Stage,
+    beside: Stage | None,
+    table: Iterable[Hypothesis] = HYPOTHESES,
+    further: Callable[[], Sequence[Stage]] | None = None,
+) -> dict[str, Guess]:
     """Return the best guess for each wrong gradient that one can be found for.
 
     That is the one which explains the most gradients, and of these the simplest; what only says where an error is, and
-    explains nothing, stands back.
+    explains nothing, stands back. ``further`` makes stages with the sizes of the neighbour and other values.
     """
     both = set(here.views) & set(beside.views) if beside is not None else set()
     explained: dict[Key, dict[str, Guess]] = {}
@@ -91,15 +99,25 @@ def explain(here: Stage, beside: Stage | None, table: Iterable[Hypothesis] = HYP
                 stage = replace(stage, wanted=frozenset(guess.words for guess in there))
             guesses = tried(hypothesis, stage) if there or other is None else []
             agreed = set(map(same, there))
+            guesses = [guess for guess in guesses if other is None or same(guess) in agreed]
+            if guesses and further is not None and hypothesis in OF_PLACES:
+                guesses = [guess for guess in guesses if holds(hypothesis, guess, further())]
             for guess in guesses:
-                if other is None or same(guess) in agreed:
-                    explained.setdefault(key(guess), {}).setdefault(guess.gradient, guess)
-                    if not guess.vague:
-                        open_names.discard(guess.gradient)
+                explained.setdefault(key(guess), {}).setdefault(guess.gradient, guess)
+                if not guess.vague:
+                    open_names.discard(guess.gradient)
     best: dict[str, Guess] = {}
     for group in sorted(explained.values(), key=weight, reverse=True):  # stable: of equals the simplest comes first
         best = group | best
     return best
+
+
+def holds(hypothesis: Hypothesis, guess: Guess, stages: Sequence[Stage]) -> bool:
+    """Tell whether a guess holds at each of some stages where its gradient is wrong; there must be one."""
+    asked = [stage for stage in stages if guess.gradient in stage.views]
+    return bool(asked) and all(
+        same(guess) in map(same, stage.once(hypothesis, partial(tried, hypothesis, stage))) for stage in asked
+    )
 
 
 def weight(group: dict[str, Guess]) -> tuple[bool, int]:

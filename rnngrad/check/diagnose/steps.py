@@ -104,10 +104,12 @@ def reach(name: str, cut: Sliced) -> tuple[int | None, int]:
     views = cut.of(name)
     last = len(views) - 1
     right = next((t - 1 for t, view in enumerate(views) if view.wrong.any()), last)
+    if not any(view.largest > view.slack for view in views[: right + 1]):
+        return None, -1  # what is zero there is right for no reason
     axes = views[0].axes
     if cut.dim in axes and views[0].claimed.shape[axes.index(cut.dim)] == len(views):
         along = axes.index(cut.dim)
-        lags = [(t - s, part(views[t], along, s)) for t in range(len(views)) for s in range(t + 1)]
+        lags = [(t - s, part(views[t], along, s)) for t in range(len(views)) for s in range(len(views))]
         for k in range(last):
             if all(gone if lag > k else fine for lag, (fine, gone) in lags) and any(
                 not fine for lag, (fine, _) in lags if lag > k

@@ -58,7 +58,8 @@ def corrected(stage: Stage) -> Iterator[Guess]:
         claims = stage.claimed_each(output, others)
         for name in (name for name in wrong if name in claims):
             view = wrong[name]
-            apart = np.abs(claims[name] - view.true)[:, view.wrong].max(axis=1)
+            some = view.known if view.true.shape == v.shape else view.wrong  # other paths may lead elsewhere
+            apart = np.abs(claims[name] - view.true)[:, some].max(axis=1)
             off = LEFT * np.abs(view.claimed - view.true)[view.wrong].max()
             for place in np.flatnonzero((apart <= view.slack * np.fmax(1.0, ratios)) & (apart <= off)):
                 words = found[place][0]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngrad.case import Case, draw_inputs
+from rnngrad.case import draw_inputs
 from rnngrad.check.contract import Arrays
-from rnngrad.check.diagnose.conditions import TRIES, borne_out, judged, right_at, wrong_here
+from rnngrad.check.diagnose.conditions import TRIES, borne_out, judged, redrawn, right_at, wrong_here
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 
@@ -64,8 +64,7 @@ def elsewhere(scene: Scene) -> Iterator[Arrays]:
     """Yield inputs of the same shapes and about the same size."""
     for k in range(1, TRIES):
         if scene.case is not None:
-            case = Case(fills=scene.case.fills, scale=scene.case.scale, seed=scene.case.seed + k, **scene.case.dims)
-            yield dict(draw_inputs(scene.pair.shapes, case))
+            yield dict(draw_inputs(scene.pair.shapes, redrawn(scene, k)))
         else:
             rng = np.random.default_rng(k)
             moved = {

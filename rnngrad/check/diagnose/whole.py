@@ -79,13 +79,19 @@ def clipped(stage: Stage) -> Iterator[Guess]:
         changes = {"absolute value": abs(view.true), "complex conjugate": view.true.conj()}
         for called, predicted in changes.items():
             left = view.misfit(predicted)
-            if np.isfinite(left):
+            if np.isfinite(left) and (called != "absolute value" or same_when_turned(stage, name)):
                 words = f"the {called} of the true gradient"
                 yield Guess(name, called.split()[-1], words, left, words)
         bound = float(np.abs(view.claimed).max())
         left = view.misfit(np.clip(view.true.real, -bound, bound))
         if np.isfinite(left) and (np.abs(view.claimed) == bound).sum() > 1 < view.known.sum():
             yield Guess(name, "clipped", f"the true gradient clipped to ±{bound:.6g}", left, f"clipped to ±{bound:.4g}")
+
+
+def same_when_turned(stage: Stage, name: str) -> bool:
+    """Tell whether a gradient stays the same where all cotangents change their signs, as an absolute value does."""
+    turned = stage.scene.backward({output: -v for output, v in stage.scene.upstream.items()})
+    return np.array_equal(turned[name], stage.views[name].claimed)
 
 
 def rounded(stage: Stage) -> Iterator[Guess]:

@@ -1,0 +1,108 @@
+"""What is said of places holds with other values; what is wrong for its values is not called wrong for its place."""
+
+import numpy as np
+import pytest
+
+import rnngrad as rg
+
+
+def huber(x, t):
+    r = x - t
+    size = np.abs(r)
+    return np.where(size <= 1, 0.5 * r * r, size - 0.5).sum(), r
+
+
+def huber_backward(dout, r):
+    slope = np.where(np.abs(r) <= 1, r, 1.0)  # np.sign(r) beyond
+    return dout * slope, -dout * slope
+
+
+def pinball(x, t):
+    r = t - x
+    return np.maximum(0.9 * r, -0.1 * r).mean(), r
+
+
+def pinball_backward(dout, r):
+    return dout * np.where(r > 0, -0.9, -0.1) / r.size, -dout * np.where(r > 0, -0.9, 0.1) / r.size
+
+
+def attend(s, v):
+    s = np.where(np.tril(np.ones_like(s, bool)), s, -np.inf)
+    p = np.exp(s - s.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    return p @ v, (p, v)
+
+
+def attend_backward(scores, values):
+    def backward(dout, cache):
+        p, v = cache
+        return scores(p, dout @ v.T), values(p) @ dout
+
+    return rg.pair(attend, backward, inputs={"s": "T T", "v": "T d"}, name="attend")
+
+
+def softmax_backward(p, dp):
+    return p * (dp - (p * dp).sum(axis=1, keepdims=True))
+
+
+def elu(x):
+    y = np.where(x > 0, x, np.expm1(x))
+    return y, (x, y)
+
+
+def propagate(x, A):
+    return (A + np.eye(len(A))) @ x / (A.sum(axis=1, keepdims=True) + 1), A
+
+
+HUBER = rg.pair(huber, huber_backward, inputs={"x": "N", "t": "N"})
+PINBALL = rg.pair(pinball, pinball_backward, inputs={"x": "N", "t": "N"})
+NOT_TRANSPOSED = attend_backward(softmax_backward, lambda p: p)
+DIAGONAL = attend_backward(lambda p, dp: p * (1 - p) * dp, lambda p: p.T)
+ELU = rg.pair(elu, lambda dout, cache: np.where(cache[0] > 0, dout, dout * cache[1]), inputs={"x": "N D"}, name="elu")
+PROPAGATE = rg.pair(
+    propagate,
+    lambda dout, A: {"dx": A.T @ dout},
+    inputs={"x": "n d", "A": rg.Array("n n", low=0, high=1)},
+    wrt=("x",),
+    name="propagate",
+)
+
+
+def told(pair, case, name):
+    report = rg.check(pair, case)
+    assert report[name].verdict is rg.Verdict.FAIL
+    return " ".join(one.message for one in report[name].diagnoses)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("pair", "dims", "name", "words", "never"),
+    [
+        (PINBALL, {"N": 8}, "x", "but in some entries, where it is of the other sign", "absolute"),
+        (NOT_TRANSPOSED, {"T": 4, "d": 2}, "v", "applied the wrong way round: J v", "flowing back"),
+        (DIAGONAL, {"T": 4, "d": 2}, "s", "", "first step"),
+        (ELU, {"N": 5, "D": 4}, "x", "", "tanh"),
+        (ELU, {"N": 5, "D": 4}, "x", "", "index along N"),
+        (PROPAGATE, {"n": 4, "d": 3}, "x", "", "A times the true gradient"),
+    ],
+)
+def test_an_error_is_not_put_down_to_what_it_has_nothing_to_do_with(pair, dims, name, words, never, seed):
+    message = told(pair, rg.Case(**dims, seed=seed), name)
+    assert words in message
+    assert never not in message
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_lost_sign_of_large_residuals_is_not_put_down_to_the_first_ones(seed):
+    case = rg.Case(N=1, seed=seed)
+    report = rg.check(HUBER, case)
+    if report.verdict is rg.Verdict.FAIL:
+        assert "index along" not in str(report)
+        assert "of the other sign" in str(report) or "sign turned" in str(report)
+
+
+def test_an_absolute_value_is_one_whatever_the_sign_of_the_cotangent():
+    pair = rg.pair(
+        lambda w: (np.sin(w), w), lambda dout, w: np.abs(dout * np.cos(w)), inputs={"w": "n"}, name="absolute"
+    )
+    assert "the absolute value of the true gradient" in told(pair, rg.Case(n=4, seed=0), "w")
