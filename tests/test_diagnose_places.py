@@ -106,3 +106,64 @@ def test_an_absolute_value_is_one_whatever_the_sign_of_the_cotangent():
         lambda w: (np.sin(w), w), lambda dout, w: np.abs(dout * np.cos(w)), inputs={"w": "n"}, name="absolute"
     )
     assert "the absolute value of the true gradient" in told(pair, rg.Case(n=4, seed=0), "w")
+
+
+def embed(W, idx):
+    return W[idx], (W.shape, idx)
+
+
+def embed_backward(dout, cache):
+    shape, idx = cache
+    dW = np.zeros(shape)
+    dW[idx] += dout  # np.add.at
+    return {"dW": dW}
+
+
+def look_up(image, place):
+    """Return an image at places between its pixels, the nearer of which count for more."""
+    low = np.minimum(place.astype(int), len(image) - 2)
+    share = place - low
+    return (1 - share) * image[low] + share * image[low + 1], (len(image), low, share)
+
+
+def look_up_backward(dout, cache):
+    size, low, share = cache
+    dimage = np.zeros(size)
+    dimage[low] += (1 - share) * dout
+    dimage[low + 1] += share * dout
+    return {"dimage": dimage}
+
+
+EMBED = rg.pair(embed, embed_backward, inputs={"W": "V D", "idx": rg.Array("n", below="V")}, name="embed")
+LOOK_UP = rg.pair(
+    look_up,
+    look_up_backward,
+    inputs={"image": "6", "place": rg.Array("n", low=0, high=5)},
+    wrt=("image",),
+    name="look_up",
+)
+
+
+@pytest.mark.parametrize("idx", [[0, 0], [1, 1, 1], [3, 0, 3], [4, 2, 0, 2]])
+def test_repeated_indices_are_named_and_not_put_down_to_their_number(idx):
+    W = np.random.default_rng(0).normal(size=(5, 3))
+    message = told(EMBED, {"W": W, "idx": np.array(idx)}, "W")
+    assert "dW is right while no number in idx comes twice: is what comes back to one place added up?" in message
+    assert ">= 3" not in message
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_places_that_come_twice_are_not_put_down_to_their_number(seed):
+    message = told(LOOK_UP, rg.Case(n=6, seed=seed), "image")
+    assert ">= 3" not in message
+    assert "right whenever n = 1" in message
+
+
+def test_a_gradient_that_is_wrong_whatever_the_indices_is_not_put_down_to_repeated_ones():
+    def doubled(dout, cache):
+        dW = np.zeros(cache[0])
+        np.add.at(dW, cache[1], dout * (1 + dout))
+        return {"dW": dW}
+
+    pair = rg.pair(embed, doubled, inputs={"W": "V D", "idx": rg.Array("n", below="V")}, name="doubled")
+    assert "comes twice" not in told(pair, rg.Case(V=5, D=3, n=3, seed=0), "W")

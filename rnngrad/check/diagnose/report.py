@@ -79,10 +79,10 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     mended = explain(shaped, None, OF_SHAPE) | explain(shaped, misshapen(beside) if beside else None, OF_SHAPE)
     guesses = kept | mended | explained(limited(here, others), beside, others)
     vague = [name for name, guess in guesses.items() if guess.kind in VAGUE and guess.residual is None]
-    vague += [name for name, guess in guesses.items() if guess.kind == "turned"]
+    vague += [name for name, guess in guesses.items() if guess.kind in ("turned", "unused")]
     steady = [name for name in (*shaped.views, *others) if name not in guesses or guesses[name].kind != "cotangent"]
     extra = [
-        *(attempted(values, base, vague, guesses) if vague else ()),
+        *(valued((base, here), vague, guesses) if vague else ()),
         *tried(carriers, limited(base, others)),
         *tried(lambda _: dim_conditions([here] if beside is None else [here, beside], steady), base),
     ]
@@ -128,6 +128,15 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
     return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
+def valued(stages: Sequence[Stage], names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
+    """Return for which values gradients are right, as the first stage tells it that can."""
+    found: list[Guess] = []
+    for stage in stages:
+        left = [name for name in names if name not in {guess.gradient for guess in found}]
+        found += attempted(values, stage, left, guesses) if left else []
+    return found
+
+
 def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
     """Return the best guess for each gradient: one that holds in both cases, else the next best of the searches."""
     base = here if beside is None else beside
@@ -149,7 +158,7 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         left = [name for name in names if name not in guesses]
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
     left = [name for name in here.views if name not in guesses]
-    guesses = {guess.gradient: guess for guess in reversed(attempted(values, base, left, guesses))} | guesses
+    guesses = {guess.gradient: guess for guess in reversed(valued((base, here), left, guesses))} | guesses
     left = [name for name in names if name not in guesses]
     guesses = explain(limited(here, left), beside, LAST) | guesses
     if beside is not None:  # what does not hold at another case where it is wrong as well explains nothing

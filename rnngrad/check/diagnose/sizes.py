@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from rnngrad.case import Case
+import numpy as np
+
+from rnngrad.case import Case, draw_inputs
+from rnngrad.check.contract import Arrays
 from rnngrad.check.diagnose.conditions import TRIES, borne_out, changed, judged, right_at, wrong_here
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
@@ -101,15 +104,24 @@ def holding(one: Statement, scene: Scene, names: Sequence[str], stages: Sequence
     return borne_out([judged(scene, case, some) for case in others(one, stages)], some) if some else []
 
 
-def others(one: Statement, stages: Sequence[Stage]) -> Iterator[Case]:
-    """Yield other cases for which a statement says that a gradient is right, of the sizes and scales of all stages."""
+def others(one: Statement, stages: Sequence[Stage]) -> Iterator[Case | Arrays]:
+    """Yield other points for which a statement says that a gradient is right, of the sizes and scales of all stages.
+
+    Some have the same values at every index along a single dim: an index, or a place, that comes twice is seldom drawn.
+    """
     for k in range(TRIES):
         scene = stages[k // 2 % len(stages)].scene
         if scene.case is not None:
-            seed = scene.case.seed + 1 + k
-            yield Case(
-                fills=scene.case.fills,
-                scale=scene.case.scale,
-                seed=seed,
-                **(scene.case.dims | one.made(scene.dims, k)),
-            )
+            seed, dims = scene.case.seed + 1 + k, scene.case.dims | one.made(scene.dims, k)
+            case = Case(fills=scene.case.fills, scale=scene.case.scale, seed=seed, **dims)
+            single = len(one.dims) == 1 and k // 2 % 2
+            yield level(scene, dict(draw_inputs(scene.pair.shapes, case)), one.dims[0]) if single else case
+
+
+def level(scene: Scene, inputs: Arrays, dim: str) -> Arrays:
+    """Return inputs with the values of the first index along a dim at every other one."""
+    for name, shape in scene.pair.shapes.items():
+        for axis, one in enumerate(shape.axes):
+            if one.text == dim and inputs[name].ndim == len(shape.axes):
+                inputs[name] = np.repeat(inputs[name].take([0], axis), inputs[name].shape[axis], axis)
+    return inputs

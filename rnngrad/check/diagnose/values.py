@@ -1,4 +1,4 @@
-"""For which values of the inputs a wrong gradient is right: an input that is symmetric, real, constant, small or zero.
+"""For which values of the inputs a wrong gradient is right: symmetric, real, constant, small, zero, no index twice.
 
 It must be right at several points where that holds, and wrong at some where inputs are as large and it does not hold.
 """
@@ -26,11 +26,15 @@ SETTLING = 100  # steps in which a contraction forgets where it came from
 
 @dataclass(frozen=True)
 class Condition:
-    """Inputs changed so that something holds, in words; ``small`` are words for when their size alone makes it so."""
+    """Inputs changed so that something holds, in words; ``small`` are words for when their size alone makes it so.
+
+    ``without`` are inputs where it does not hold, if others than those that were changed.
+    """
 
     words: str
     inputs: dict[str, Any]
     small: str = ""
+    without: dict[str, Any] | None = None
 
 
 def value_conditions(stage: Stage, names: Sequence[str]) -> Iterator[Guess]:
@@ -51,7 +55,7 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
         here = islice(conditions(stage, inputs), place, place + 1)
         for there in (one for one in here if one.words == condition.words):
             tried.append(judged(stage.scene, there.inputs, names))
-            beside.append(judged(stage.scene, as_large(inputs, there.inputs), names))
+            beside.append(judged(stage.scene, there.without or as_large(inputs, there.inputs), names))
     for name in borne_out(tried, names):
         without = [one[name] for one in beside if name in one]
         if sum(without) * 2 <= len(without) and without:
@@ -95,6 +99,7 @@ def conditions(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
     for name, array in floating.items():
         for words, changed_to in special(array):
             yield given(f"{name} is {words}", {name: changed_to})
+    yield from once_each(inputs)
     for a, b in combinations(floating, 2):
         if floating[a].shape == floating[b].shape:
             yield given(f"{a} equals {b}: one in the place of the other?", {b: floating[a]})
@@ -113,6 +118,15 @@ def special(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
         yield "symmetric: transposed where it should not be, or the reverse?", (array + array.T) / 2
     if array.dtype.kind == "c":
         yield "real: a conjugate missing, or too many?", array.real + 0j
+
+
+def once_each(inputs: Arrays) -> Iterator[Condition]:
+    """Yield points where no number in an input of integers comes twice, as they may where gradients add up."""
+    for name, array in inputs.items():
+        if array.dtype.kind in "iu" and array.size > 1:
+            words = f"no number in {name} comes twice: is what comes back to one place added up?"
+            apart, same = array.argsort(axis=None).argsort().reshape(array.shape), np.full_like(array, array.min())
+            yield Condition(words, inputs | {name: apart}, without=inputs | {name: same})
 
 
 def settled(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
