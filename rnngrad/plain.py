@@ -65,10 +65,24 @@ class PlainBackward:
 
     def __call__(self, cotangents: dict[str, Any], cache: tuple[Any, ...]) -> dict[str, Any]:
         order = self.upstream or tuple(cotangents)
-        returned = self.function(*(cotangents[name] for name in order), *cache)
+        try:
+            returned = self.function(*(cotangents[name] for name in order), *cache)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # it was raised inside
+            raise InvalidPair(f"{error}{self.called(order, cache)}") from None
+        if returned is None and len(self.arguments) > 1:
+            raise InvalidPair(f"backward returned None, expected the gradients of {list(self.arguments)}: no return?")
         if isinstance(returned, Mapping):
             return self.by_key(returned)
         return self.by_position(returned if isinstance(returned, tuple | list) else (returned,))
+
+    def called(self, order: Sequence[str], cache: tuple[Any, ...]) -> str:
+        """Say with what backward was called, and why with that."""
+        cotangents = ", ".join("d" + name for name in order)
+        inputs = f"then {', '.join(self.inputs)}, as forward returned no cache: return (output, cache)"
+        rest = inputs if len(cache) > 1 else "then the cache"
+        return f"\n    backward takes the cotangents, {cotangents}, {rest}"
 
     def by_key(self, returned: Mapping[str, Any]) -> dict[str, Any]:
         """Match a dict of gradients by key; what names no input is kept under its own key."""

@@ -24,7 +24,16 @@ def declared(**rest):
     return rg.Pair(lambda p: ({"out": 1.0}, None), lambda c, _: {}, name="odd", **rest)
 
 
+def alone(dout):
+    return dout
+
+
+def inverse(dout, cache):
+    return np.linalg.inv(dout)
+
+
 X = {"x": np.ones(2)}
+TWO = {"x": np.ones(2), "y": np.ones(2)}
 EFFORT = "expected one of ['auto', 'entries']"
 
 
@@ -109,6 +118,34 @@ MISUSES = {
     "backward raises": (
         lambda: rg.check(rg.pair(lambda x: x, lambda dout, x: 1 / 0, inputs={"x": "n"}, name="p"), X),
         "backward of p raised ZeroDivisionError: division by zero",
+    ),
+    "backward returns nothing": (
+        lambda: rg.check(rg.pair(lambda x, y: x * y, lambda dout, x, y: None, inputs={"x": "n", "y": "n"}), TWO),
+        "backward returned None, expected the gradients of ['x', 'y']: no return?",
+    ),
+    "forward without the cache that backward takes": (
+        lambda: rg.check(rg.pair(lambda x, y: x * y, inverse, inputs={"x": "n", "y": "n"}), TWO),
+        "inverse() takes 2 positional arguments but 3 were given\n"
+        "    backward takes the cotangents, dout, then x, y, as forward returned no cache: return (output, cache)\n",
+    ),
+    "backward without a cache": (
+        lambda: rg.check(rg.pair(lambda x: (x, 1), alone, inputs={"x": "n"}), X),
+        "alone() takes 1 positional argument but 2 were given\n"
+        "    backward takes the cotangents, dout, then the cache\n",
+    ),
+    "a TypeError of backward itself": (
+        lambda: rg.check(rg.pair(lambda x: (x, 1), lambda dout, cache: len(cache), inputs={"x": "n"}, name="p"), X),
+        "backward of p raised TypeError: object of type 'int' has no len()\n    at " + __file__,
+    ),
+    "an exception inside numpy": (
+        lambda: rg.check(rg.pair(lambda x: (x, 1), inverse, inputs={"x": "n"}, name="p"), X),
+        "backward of p raised LinAlgError: 1-dimensional array given. Array must be at least two-dimensional\n"
+        f"    at {__file__}:{inverse.__code__.co_firstlineno + 1} in inverse\n",
+    ),
+    "outputs in a dict": (
+        lambda: rg.check(rg.pair(lambda x: ({"y": x}, x), lambda dout, x: dout, inputs={"x": "n"}, name="p"), X),
+        "output out of p is a dict, expected an array of floating-point numbers\n"
+        "    with the given arrays\n    return outputs one by one, (y, cache) or (y, z, cache)",
     ),
     "backward returns no dict": (
         lambda: rg.check(rg.Pair(lambda p: ({"out": p["x"]}, None), lambda c, _: [1.0], name="odd"), X),

@@ -790,3 +790,21 @@ def test_a_cache_that_is_not_finite_leaves_no_message_of_a_library(capfd):
     assert report["x"].verdict is FAIL
     assert said(report, "x")
     assert capfd.readouterr() == ("", "")
+
+
+def test_gradients_of_unlike_shapes_that_are_swapped_are_called_so():
+    swapped = rg.pair(
+        lambda x, w: (x @ w, (x, w)),
+        lambda dout, cache: (cache[0].T @ dout, dout @ cache[1].T),
+        inputs={"x": "N d", "w": "d m"},
+    )
+    report = rg.check(swapped, rg.Case(N=3, d=4, m=2, seed=0))
+    for name, other in ("x", "w"), ("w", "x"):
+        [only] = report[name].diagnoses
+        assert f"d{name} is consistent with the true gradient of {other}: results swapped?" in only.message
+
+
+def test_a_gradient_that_ignores_its_cotangent_is_told_in_its_own_numbers():
+    deaf = rg.pair(lambda x: (np.sin(x).sum(), x), lambda dout, x: np.cos(x), inputs={"x": "n"})
+    [breach] = rg.check(deaf, {"x": np.zeros(2)}).breaches
+    assert "for 1/16777216 of the sum of two cotangents it gives 1, expected as much of 2, what" in breach.message

@@ -7,6 +7,7 @@ gradient is a Finding.
 
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
 __tracebackhide__ = True
 
 Arrays = dict[str, NDArray[Any]]
+NUMPY = str(Path(np.__file__).parent)  # what is raised in there comes from the line that called it
 FLOATING: dict[str, type] = {"f": np.float64, "c": np.complex128}  # the kinds that can be differentiated
 
 
@@ -76,7 +78,8 @@ def call(role: str, pair: Pair, where: str, function: Callable[..., Any], *argum
     except MemoryError:
         raise
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        frame = next((one for one in reversed(frames) if not one.filename.startswith(NUMPY)), frames[-1])
         raise InvalidPair(
             f"{role} of {pair.name} raised {named(error)}\n"
             f"    at {frame.filename}:{frame.lineno} in {frame.name}\n    with {where}"
@@ -91,9 +94,11 @@ def checked_outputs(pair: Pair, returned: Any, where: str) -> Arrays:
     for name, value in returned[0].items():
         array = number_array(value)
         if array is None or array.dtype.kind not in FLOATING:
+            nested = isinstance(value, Mapping | list | tuple)
+            advice = "\n    return outputs one by one, (y, cache) or (y, z, cache)" if nested else ""
             raise InvalidPair(
                 f"output {name} of {pair.name} is {described(value)}, expected an array of floating-point numbers"
-                f"\n    with {where}"
+                f"\n    with {where}{advice}"
             )
         array = array.astype(FLOATING[array.dtype.kind])
         if not np.isfinite(array).all():

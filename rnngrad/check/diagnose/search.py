@@ -15,7 +15,7 @@ from rnngrad.check.diagnose.calls import nonlinear
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, masked, part
 from rnngrad.check.diagnose.partner import partnered, scaled
-from rnngrad.check.diagnose.shapes import reshaped
+from rnngrad.check.diagnose.shapes import exchanged, reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
 from rnngrad.check.diagnose.steps import recurrence, unused
@@ -53,7 +53,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     located,
 )
 IN_PART: tuple[Hypothesis, ...] = (factor, transposed, ignored, part, corrected)  # what may still hold at a dim of 1
-OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, missummed)
+OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, exchanged, missummed)
 LAST: tuple[Hypothesis, ...] = (handed_on,)  # what a gradient is, where nothing tells why
 OF_PLACES: tuple[Hypothesis, ...] = (within_axis, part, unused, recurrence, permuted, located)
 

@@ -1,7 +1,7 @@
 """A gradient of the wrong shape: what would make it right."""
 
 from collections.abc import Iterator
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
-__all__ = ["reshaped"]
+__all__ = ["exchanged", "reshaped"]
 
 
 def reshaped(stage: Stage) -> Iterator[Guess]:
@@ -22,6 +22,19 @@ def reshaped(stage: Stage) -> Iterator[Guess]:
             apart = np.abs(made - view.true)[view.known]
             if apart.size and apart.max() <= view.slack:
                 yield Guess(name, "shape", words, float(apart.max()) / (view.largest or 1.0), brief)
+
+
+def exchanged(stage: Stage) -> Iterator[Guess]:
+    """Guess that a gradient of another shape than its input is that of another input."""
+    scene = stage.scene
+    raw = scene.run(scene.inputs, scene.upstream)[2]
+    for name, other in permutations(stage.views, 2):
+        view = stage.views[other]
+        if name in raw and raw[name].shape == view.true.shape:
+            apart = np.abs(raw[name] - view.true)[view.known]
+            if apart.size and apart.max() <= view.slack:
+                words, left = f"the true gradient of {other}: results swapped?", float(apart.max())
+                yield Guess(name, "another", words, left / (view.largest or 1.0), f"the gradient of {other}")
 
 
 def candidates(stage: Stage, view: View, claimed: NDArray[Any]) -> Iterator[tuple[str, str, NDArray[Any]]]:

@@ -65,8 +65,9 @@ def additive(subject: Subject, single: Arrays, found: list[Excess]) -> Iterator[
         said = f"{excess.place}: with another cotangent a second backward pass on one cache gives another gradient"
         yield breach("reuse", f"{said} than on a new cache", excess.name)
     for excess in unexplained(subject, [excess for excess in found if excess.name in still], inputs=False):
-        said = f"those for two cotangents add to {excess.expected:.6g}, that for their sum is {excess.got:.6g}"
-        yield breach("linear", f"{excess.place}: {NOT}: {said}", excess.name)
+        said = f"for 1/{1 / TINY:.0f} of the sum of two cotangents it gives {excess.got * TINY:.6g}"
+        expected = f"expected as much of {excess.expected:.6g}, what it gives for one and the other"
+        yield breach("linear", f"{excess.place}: {NOT}: {said}, {expected}", excess.name)
 
 
 def scales(subject: Subject, cache: Any, handing: Handing) -> bool:
