@@ -474,12 +474,38 @@ def test_of_a_large_tensor_without_the_complex_step_fewer_entries_tell_as_much()
 
 def test_what_explains_one_of_two_cases_alone_says_so():
     def backward(d, x):
-        return d * np.cos(x) * (-1 if len(x) == 2 else 3.7)
+        return d * np.cos(x) * (-1 if len(x) == 2 else 0)
 
     report = check(rg.pair(np.sin, backward, inputs={"x": "n"}), rg.Case(n=2, seed=1))
-    assert said(report, "x")[0].startswith(
-        "dx is consistent with 3.7 times the true gradient: the same direction, cosine 1, seen at Case(n=3, seed=2)"
+    zero = "dx is consistent with zero: the gradient is missing, seen at Case(n=3, seed=2)"
+    assert said(report, "x")[0].startswith(zero)
+
+
+def test_a_multiple_that_is_another_one_in_every_case_is_called_so():
+    def backward(d, x):
+        return d * np.cos(x) * (1 + len(x) ** 1.5)
+
+    report = check(rg.pair(np.sin, backward, inputs={"x": "n"}), rg.Case(n=4, seed=1))
+    words = "dx is consistent with a multiple of the true gradient, by a factor that depends on sizes or values (9 here"
+    assert said(report, "x")[0].startswith(words)
+
+
+@pytest.mark.parametrize(("by", "named"), [(7.0, True), (1 + np.array([3, 4, 5]), False)])
+def test_the_multiple_of_a_single_number_is_told_by_other_cotangents(by, named):
+    pair = rg.pair(
+        lambda k: (np.sin(k * ANGLES), k), lambda d, k: (by * d * ANGLES * np.cos(k * ANGLES)).sum(), inputs={"k": ""}
     )
+    found = said(check(pair, {"k": np.array(0.7)}), "k")
+    assert any("7 times the true gradient" in one for one in found) == named
+    assert any("times the true gradient" in one for one in found) == named
+
+
+def test_the_multiple_of_a_single_number_of_a_single_number_is_no_explanation():
+    pair = rg.pair(lambda k: (np.sin(k), k), lambda d, k: 7 * d * np.cos(k), inputs={"k": ""})
+    assert "nothing that was tried explains dk" in said(check(pair, {"k": np.array(0.7)}), "k")[0]
+
+
+ANGLES = np.array([0.3, 0.5, 1.1])
 
 
 def test_a_gradient_that_adds_up_over_calls_is_named_without_the_contract():

@@ -21,7 +21,7 @@ from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
 from rnngrad.check.diagnose.steps import recurrence, unused
 from rnngrad.check.diagnose.sums import missummed, summed
 from rnngrad.check.diagnose.upstream import corrected, handed_on, ignored, turned
-from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, zero
+from rnngrad.check.diagnose.whole import added, added_cotangent, clipped, factor, multiple, rounded, varying, zero
 
 __all__ = ["HYPOTHESES", "IN_PART", "LAST", "OF_SHAPE", "explain", "limited", "misshapen", "tried"]
 
@@ -49,6 +49,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     permuted,
     added,
     added_cotangent,
+    varying,
     missing_term,
     located,
 )

@@ -11,11 +11,12 @@ from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
-__all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "zero"]
+__all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "varying", "zero"]
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
 FEW = 3  # entries that a single term must explain where there is one case alone
 DECIMALS = range(1, 13)
+OTHERS = 2  # other cotangents for which a single number must be the same multiple
 DIGITS = 3  # entries that must all be short decimals where there is one case alone: inputs are drawn as such
 
 
@@ -56,12 +57,41 @@ def factor(stage: Stage) -> Iterator[Guess]:
 def multiple(stage: Stage) -> Iterator[Guess]:
     """Guess that a gradient is a multiple of the true one by a factor without a name."""
     for name, view in stage.views.items():
-        telling = view.known & (np.abs(view.true) > view.slack)
         by = fitted(view, view.known)
         left = view.misfit(by * view.true)
-        if telling.sum() >= stage.least(2) and np.isfinite(left):
+        if np.isfinite(left) and (telling(view) >= stage.least(2) or steady(stage, name, by)):
             words = f"{beside_one(by)} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
             yield Guess(name, "multiple", words, left, f"{beside_one(by)} times the true gradient")
+
+
+def varying(stage: Stage) -> Iterator[Guess]:
+    """Guess that a gradient is a multiple of the true one by a factor that is another one in other cases."""
+    for name, view in stage.views.items():
+        by = fitted(view, view.known)
+        left = view.misfit(by * view.true)
+        if by and np.isfinite(left) and telling(view) >= stage.least(2):
+            words = "a multiple of the true gradient, by a factor that depends on sizes or values"
+            yield Guess(
+                name, "multiple", words, left, f"{beside_one(by)} times the true gradient here", f"{by:.6g} here"
+            )
+
+
+def telling(view: View) -> int:
+    """Return how many entries are known and not zero."""
+    return int((view.known & (np.abs(view.true) > view.slack)).sum())
+
+
+def steady(stage: Stage, name: str, by: float) -> bool:
+    """Tell whether a gradient is the same multiple of the true one for other cotangents, of which there are several."""
+    if sum(v.size for v in stage.scene.upstream.values()) < 2:
+        return False
+    rng = np.random.default_rng(0)
+    for _ in range(OTHERS):
+        others = {output: v * rng.uniform(0.5, 1.5, v.shape) for output, v in stage.scene.upstream.items()}
+        view = stage.seen(stage.scene.backward(others), others)[name]
+        if not np.isfinite(view.misfit(by * view.true)):
+            return False
+    return True
 
 
 def beside_one(by: float) -> str:
