@@ -15,6 +15,7 @@ from rnngrad.check.diagnose.calls import nonlinear
 from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, masked, part
 from rnngrad.check.diagnose.partner import partnered, scaled
+from rnngrad.check.diagnose.products import product_wrong
 from rnngrad.check.diagnose.shapes import exchanged, reshaped
 from rnngrad.check.diagnose.spanned import missing_term
 from rnngrad.check.diagnose.stage import Guess, Hypothesis, Stage
@@ -49,6 +50,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     permuted,
     added,
     added_cotangent,
+    product_wrong,
     varying,
     missing_term,
     located,
