@@ -65,7 +65,7 @@ MUTANTS = [
         "averaged_over_classes", "logits", "N/k of the true gradient", logits=lambda q: q.dloss * q.apart / q.p.shape[1]
     ),
     mutant("targets_forgotten", "logits", "a multiple of targets added", apart=lambda q: q.p * q.mass),
-    mutant("probabilities_forgotten", "logits", "a missing term", apart=lambda q: -q.targets_in),
+    mutant("probabilities_forgotten", "logits", "a missing or wrong term", apart=lambda q: -q.targets_in),
     mutant("targets_taken_for_one_hot", "logits", "along k a multiple of", apart=lambda q: q.p - q.targets_in),
     mutant(
         "cotangent_ignored",

@@ -64,6 +64,7 @@ WRONG: dict[str, Callable[[Activation, Array], Array]] = {
     "1 - {y} in the place of the derivative of {f}": lambda _, y: 1 - y,
     "{y} in the place of the derivative of {f}": lambda _, y: y,
     "1 - {y}² in the place of the derivative of {f}": lambda _, y: 1 - y**2,
+    "(1 - {y})² in the place of the derivative of {f}": lambda _, y: (1 - y) ** 2,
     "{y}(1 - {y}) in the place of the derivative of {f}": lambda _, y: y * (1 - y),
     "the derivative of {f} at {y} with its sign turned": lambda f, y: -f.slope(y),
     "the inverse of the derivative of {f} at {y}": lambda f, y: 1 / f.slope(y),
@@ -107,11 +108,18 @@ def derived(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
 
 
 def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
-    """Return an array that is no scalar in a shape that it is broadcast to, or None."""
+    """Return an array that is no scalar in a shape that it is broadcast to, or has but for axes of 1, or None."""
+    if squeezed(y.shape) == squeezed(shape) != ():
+        return y.reshape(shape)
     try:
         return np.broadcast_to(y, shape) if y.ndim else None
     except ValueError:
         return None
+
+
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without its axes of 1."""
+    return tuple(size for size in shape if size != 1)
 
 
 def fitting(arrays: dict[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from rnngrad.check.diagnose.conditions import right_at
 from rnngrad.check.diagnose.stage import Guess, Stage
+from rnngrad.check.diagnose.words import listed
 
 __all__ = ["following"]
 
@@ -26,11 +27,12 @@ def following(stage: Stage, names: Sequence[str], guesses: Mapping[str, Guess]) 
                     continue
                 weight = scene.inputs[name].copy()
                 np.moveaxis(weight, axis, 0).reshape(blocks, size // blocks, -1)[bad] = 0.0
-                where = f"block{'s' if bad.sum() > 1 else ''} {', '.join(map(str, np.flatnonzero(bad)))} of {name}"
+                numbers = listed([str(block) for block in np.flatnonzero(bad)])
+                where = f"block{'s' if bad.sum() > 1 else ''} {numbers} of {name} {'are' if bad.sum() > 1 else 'is'}"
                 for follower in right_at(scene, scene.inputs | {name: weight}, left):
                     left.remove(follower)
                     words = (
-                        f"an error that follows from that of {view.key}: it is right while {where} is zero, and "
+                        f"an error that follows from that of {view.key}: it is right while {where} zero, and "
                         f"{view.key} is consistent with {guesses[cause].words}"
                     )
                     yield Guess(follower, "following", words, None, f"it follows from {view.key}")

@@ -1,6 +1,6 @@
 """The numbers are right but stand elsewhere: transposed, permuted, shifted, swapped between inputs, summed too far."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, permutations
 from typing import Any
 
@@ -11,7 +11,7 @@ from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 from rnngrad.check.diagnose.words import listed
 
-__all__ = ["layouts", "of_another", "permuted", "reduced", "transposed", "within_axis"]
+__all__ = ["layouts", "of_another", "permuted", "reduced", "swapped", "transposed", "within_axis"]
 
 Array = NDArray[Any]
 MANY = 8  # axes of a tensor, or blocks of an axis, beyond which nobody permutes them one by one
@@ -40,14 +40,8 @@ def transposed(stage: Stage) -> Iterator[Guess]:
 
 def along(view: View, axis: int) -> Iterator[tuple[str, Array]]:
     """Yield the ways in which slices along an axis may be moved, in words, and the gradient that would give."""
-    true, size, blocks = view.true, view.true.shape[axis], view.blocks[axis]
-    called = view.axes[axis]
-    if 1 < blocks < MANY and size % blocks == 0:
-        parts = np.split(true, blocks, axis=axis)
-        for a, b in combinations(range(blocks), 2):
-            order = list(range(blocks))
-            order[a], order[b] = b, a
-            yield f"with blocks {a} and {b} of {called} swapped", np.concatenate([parts[i] for i in order], axis=axis)
+    true, called = view.true, view.axes[axis]
+    yield from exchanged(view, axis)
     yield f"reversed along {called}", np.flip(true, axis)
     for step in (1, -1):
         where = "on" if step > 0 else "back"
@@ -60,6 +54,18 @@ def along(view: View, axis: int) -> Iterator[tuple[str, Array]]:
         yield f"with its {place} slice along {called} in the place of all", copied
 
 
+def exchanged(view: View, axis: int) -> Iterator[tuple[str, Array]]:
+    """Yield the gradient with two blocks along an axis exchanged, such as those of two gates, in words."""
+    size, blocks = view.true.shape[axis], view.blocks[axis]
+    if 1 < blocks < MANY and size % blocks == 0:
+        parts = np.split(view.true, blocks, axis=axis)
+        for a, b in combinations(range(blocks), 2):
+            order = list(range(blocks))
+            order[a], order[b] = b, a
+            words = f"with blocks {a} and {b} of {view.axes[axis]} swapped"
+            yield words, np.concatenate([parts[i] for i in order], axis=axis)
+
+
 def layouts(view: View) -> Iterator[tuple[str, Array]]:
     """Yield the true gradient with its axes exchanged or slices moved, in words."""
     orders = permutations(range(view.true.ndim)) if view.true.ndim < MANY else iter(())
@@ -67,33 +73,42 @@ def layouts(view: View) -> Iterator[tuple[str, Array]]:
         turned = view.true.transpose(order)
         if turned.shape == view.true.shape and list(order) != sorted(order):
             yield "transposed", turned
-    for axis in range(view.true.ndim):
-        if view.true.shape[axis] > 1:
-            yield from along(view, axis)
+    for axis in long(view):
+        yield from along(view, axis)
     yield from reversed_along(view)
 
 
 def within_axis(stage: Stage) -> Iterator[Guess]:
     """Guess that slices along one axis are moved, or those along several reversed."""
-    for name, view in stage.views.items():
-        for axis in range(view.true.ndim):
-            if view.true.shape[axis] < 2:
-                continue
-            for words, predicted in along(view, axis):
-                left = view.misfit(predicted)
-                if np.isfinite(left):
-                    yield Guess(name, "moved", f"the true gradient {words}", left, words)
-        for words, predicted in reversed_along(view):
-            left = view.misfit(predicted)
-            if np.isfinite(left):
-                yield Guess(name, "moved", f"the true gradient {words}", left, words)
+    for view in stage.views.values():
+        yield from fitting(view, (moved for axis in long(view) for moved in along(view, axis)))
+        yield from fitting(view, reversed_along(view))
+
+
+def swapped(stage: Stage) -> Iterator[Guess]:
+    """Guess that two blocks along one axis are exchanged."""
+    for view in stage.views.values():
+        yield from fitting(view, (moved for axis in long(view) for moved in exchanged(view, axis)))
+
+
+def fitting(view: View, moves: Iterable[tuple[str, Array]]) -> Iterator[Guess]:
+    """Yield the moves that explain a gradient."""
+    for words, predicted in moves:
+        left = view.misfit(predicted)
+        if np.isfinite(left):
+            yield Guess(view.name, "moved", f"the true gradient {words}", left, words)
+
+
+def long(view: View) -> list[int]:
+    """Return the axes along which anything can be moved."""
+    return [axis for axis, size in enumerate(view.true.shape) if size > 1]
 
 
 def reversed_along(view: View) -> Iterator[tuple[str, Array]]:
     """Yield the true gradient reversed along several axes together, such as both of a kernel, in words."""
-    long = [axis for axis, size in enumerate(view.true.shape) if size > 1]
-    for count in range(2, len(long) + 1) if len(long) < MANY else ():
-        for axes in combinations(long, count):
+    some = long(view)
+    for count in range(2, len(some) + 1) if len(some) < MANY else ():
+        for axes in combinations(some, count):
             yield f"reversed along {listed([view.axes[axis] for axis in axes])}", np.flip(view.true, axes)
 
 

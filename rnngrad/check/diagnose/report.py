@@ -86,7 +86,8 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
         *tried(carriers, limited(base, others)),
         *tried(lambda _: dim_conditions([here] if beside is None else [here, beside], steady), base),
     ]
-    spoken = said(scene, [*guesses.values(), *extra])
+    telling_first = sorted([*guesses.values(), *extra], key=lambda guess: 2 if guess.kind == "dims" else guess.vague)
+    spoken = said(scene, telling_first)
     for name in others:
         where = next((stage for stage in (here, beside) if stage is not None and name in stage.views), None)
         if name not in guesses and where is not None:
@@ -214,8 +215,13 @@ def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> 
             there = wrong_at(scene.at(changed(scene.case, **{dim: 1})), names, base.output_axes)
         except Exception:
             continue
-        telling = [name for name, view in there.views.items() if view.largest > view.slack] if there else []
-        for guess in explain(limited(there, telling), None, IN_PART).values() if there else ():
+        if there is None:
+            continue
+        telling = [name for name, view in there.views.items() if view.largest > view.slack]
+        found = explain(limited(there, telling), None, IN_PART)
+        left = [name for name in telling if name not in found]
+        found |= {guess.gradient: guess for guess in attempted(following, there, left, found)}
+        for guess in found.values():
             yield replace(guess, words=f"{guess.words}, seen at {dim} = 1")
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from rnngrad.check.diagnose.calls import nonlinear
-from rnngrad.check.diagnose.moved import of_another, permuted, reduced, transposed, within_axis
+from rnngrad.check.diagnose.moved import of_another, permuted, reduced, swapped, transposed, within_axis
 from rnngrad.check.diagnose.partly import located, masked, part
 from rnngrad.check.diagnose.partner import partnered, scaled
 from rnngrad.check.diagnose.products import product_wrong
@@ -55,7 +55,14 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     missing_term,
     located,
 )
-IN_PART: tuple[Hypothesis, ...] = (factor, transposed, ignored, part, corrected)  # what may still hold at a dim of 1
+IN_PART: tuple[Hypothesis, ...] = (
+    factor,
+    transposed,
+    swapped,
+    ignored,
+    part,
+    corrected,
+)  # what may still hold at a dim of 1
 OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, exchanged, missummed)
 LAST: tuple[Hypothesis, ...] = (handed_on,)  # what a gradient is, where nothing tells why
 OF_PLACES: tuple[Hypothesis, ...] = (within_axis, part, unused, recurrence, permuted, located)

@@ -55,8 +55,8 @@ def spans(stage: Stage, view: View, axis: int, basis: Sequence[NDArray[Any]], wo
     if not np.isfinite(left):
         return
     if words:
-        said = f"a missing term that is {words}: a sum or mean over {along}?"
-        yield Guess(view.name, "term", said, left, f"a term over {along} is missing")
+        said = f"a missing or wrong term that is {words}: a sum or mean over {along}?"
+        yield Guess(view.name, "term", said, left, f"a term over {along} is missing or wrong")
     else:
         said = f"the true gradient times a factor of its own at each index, the same along {along}"
         yield Guess(view.name, "scaled", said, left, f"a factor that is the same along {along}")
