@@ -152,6 +152,11 @@ def test_repeated_indices_are_named_and_not_put_down_to_their_number(idx):
     assert ">= 3" not in message
 
 
+@pytest.mark.parametrize("case", [rg.Case(V=1, D=1, n=2, seed=0), rg.Case(V=4, D=2, n=6, seed=3)])
+def test_repeated_indices_are_named_where_there_is_no_room_for_others(case):
+    assert "no number in idx comes twice" in told(EMBED, case, "W")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_places_that_come_twice_are_not_put_down_to_their_number(seed):
     message = told(LOOK_UP, rg.Case(n=6, seed=seed), "image")
@@ -167,3 +172,8 @@ def test_a_gradient_that_is_wrong_whatever_the_indices_is_not_put_down_to_repeat
 
     pair = rg.pair(embed, doubled, inputs={"W": "V D", "idx": rg.Array("n", below="V")}, name="doubled")
     assert "comes twice" not in told(pair, rg.Case(V=5, D=3, n=3, seed=0), "W")
+
+
+def test_what_is_right_for_a_constant_of_one_sign_is_not_right_while_it_is_constant():
+    x = np.abs(np.random.default_rng(0).normal(size=(5, 4))) - 0.2
+    assert "constant" not in told(ELU, {"x": x}, "x")

@@ -14,7 +14,7 @@ from rnngrad.case import Case
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.spec import dim_names
 
-__all__ = ["neighbours", "output_axes"]
+__all__ = ["neighbours", "output_axes", "roomy"]
 
 FIRST = 3  # the least size with which a reversal, a roll and a swap are three different things
 ENTRIES = 600  # of all inputs together: beyond, the sizes start at 2
@@ -38,6 +38,18 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
             yield scene.at(at(scene, groups | dims))
         except Exception:
             continue
+
+
+def roomy(scene: Scene) -> Iterator[Scene]:
+    """Yield the same pair at a case where integers have room to differ: more of them are allowed than there are."""
+    shapes = scene.pair.shapes
+    grown: dict[str, int] = {}
+    for name, shape in shapes.items():
+        if shape.below is not None and len(shape.below.terms) == 1:
+            [(dim, _)] = shape.below.terms
+            grown[dim] = max(grown.get(dim, 0), scene.inputs[name].size + 1)
+    if grown:
+        yield scene.at(at(scene, scene.sizes | grown))
 
 
 def entries(scene: Scene, dims: dict[str, Any]) -> float:

@@ -12,7 +12,7 @@ from rnngrad.check.diagnose.calls import remembering
 from rnngrad.check.diagnose.conditions import TRIES, changed, left_out, redrawn
 from rnngrad.check.diagnose.elsewhere import elsewhere
 from rnngrad.check.diagnose.following import following
-from rnngrad.check.diagnose.neighbours import neighbours, output_axes
+from rnngrad.check.diagnose.neighbours import neighbours, output_axes, roomy
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.search import IN_PART, LAST, OF_SHAPE, explain, limited, misshapen, tried
 from rnngrad.check.diagnose.sizes import dim_conditions
@@ -82,7 +82,7 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     vague += [name for name, guess in guesses.items() if guess.kind in ("turned", "unused")]
     steady = [name for name in (*shaped.views, *others) if name not in guesses or guesses[name].kind != "cotangent"]
     extra = [
-        *(valued((base, here), vague, guesses) if vague else ()),
+        *(valued(here, beside, vague, guesses) if vague else ()),
         *tried(carriers, limited(base, others)),
         *tried(lambda _: dim_conditions([here] if beside is None else [here, beside], steady), base),
     ]
@@ -129,13 +129,27 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
     return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
-def valued(stages: Sequence[Stage], names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
-    """Return for which values gradients are right, as the first stage tells it that can."""
-    found: list[Guess] = []
-    for stage in stages:
-        left = [name for name in names if name not in {guess.gradient for guess in found}]
-        found += attempted(values, stage, left, guesses) if left else []
-    return found
+def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
+    """Return for which values gradients are right, as the first of some cases tells it that can."""
+    found: dict[str, Guess] = {}
+    for stage in value_stages(here, beside, names):
+        left = [name for name in names if name not in found]
+        if not left:
+            break
+        found |= {guess.gradient: guess for guess in attempted(values, stage, left, guesses)}
+    return list(found.values())
+
+
+def value_stages(here: Stage, beside: Stage | None, names: Sequence[str]) -> Iterator[Stage]:
+    """Yield the neighbour, the given case, and one where integers have room to differ."""
+    base = here if beside is None else beside
+    yield base
+    if beside is not None:
+        yield here
+    for scene in roomy(base.scene):
+        there = wrong_at(scene, names, base.output_axes)
+        if there is not None:
+            yield there
 
 
 def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
@@ -159,7 +173,7 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         left = [name for name in names if name not in guesses]
         guesses = alone(beside, left, f"seen at {beside.scene.case}") | guesses
     left = [name for name in here.views if name not in guesses]
-    guesses = {guess.gradient: guess for guess in reversed(valued((base, here), left, guesses))} | guesses
+    guesses = {guess.gradient: guess for guess in reversed(valued(here, beside, left, guesses))} | guesses
     left = [name for name in names if name not in guesses]
     guesses = explain(limited(here, left), beside, LAST) | guesses
     if beside is not None:  # what does not hold at another case where it is wrong as well explains nothing

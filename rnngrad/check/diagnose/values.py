@@ -65,9 +65,9 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
 
 
 def elsewhere(scene: Scene) -> Iterator[Arrays]:
-    """Yield inputs of the same shapes and about the same size."""
+    """Yield inputs of the same shapes: drawn where these are declared, and near given ones, where others may not do."""
     for k in range(1, TRIES):
-        if scene.case is not None:
+        if scene.case is not None or (scene.pair.shapes and k % 2):
             yield dict(draw_inputs(scene.pair.shapes, redrawn(scene, k)))
         else:
             rng = np.random.default_rng(k)
