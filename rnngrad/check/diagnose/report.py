@@ -232,7 +232,7 @@ def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> 
         if there is None:
             continue
         telling = [name for name, view in there.views.items() if view.largest > view.slack]
-        found = explain(limited(there, telling), None, IN_PART)
+        found = explain(limited(there, telling), None, IN_PART, redraws(there))
         left = [name for name in telling if name not in found]
         found |= {guess.gradient: guess for guess in attempted(following, there, left, found)}
         for guess in found.values():

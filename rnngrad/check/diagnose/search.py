@@ -65,7 +65,7 @@ IN_PART: tuple[Hypothesis, ...] = (
 )  # what may still hold at a dim of 1
 OF_SHAPE: tuple[Hypothesis, ...] = (reshaped, exchanged, missummed)
 LAST: tuple[Hypothesis, ...] = (handed_on,)  # what a gradient is, where nothing tells why
-OF_PLACES: tuple[Hypothesis, ...] = (within_axis, part, unused, recurrence, permuted, located)
+OF_PLACES: tuple[Hypothesis, ...] = (within_axis, swapped, part, unused, recurrence, permuted, located)
 
 Key = tuple[str, str]
 
