@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngrad.check.contract import Arrays
-from rnngrad.check.diagnose.conditions import redrawn
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import likeness
 
@@ -31,7 +30,7 @@ def remembering(stage: Stage) -> Iterator[Guess]:
             yield Guess(name, "accumulated", "adding up over calls: each call adds to what the last one left", 0.0)
     if scene.case is None:
         return
-    other = scene.at(redrawn(scene, 1))
+    other = scene.at(scene.redrawn(1))
     ones = {name: np.ones_like(array) for name, array in scene.upstream.items()}
     constant = stage.seen(scene.backward(ones), ones)
     tiny = scene.backward(scaled(scene.upstream, TINY))

@@ -23,7 +23,6 @@ __all__ = [
     "drawn",
     "judged",
     "left_out",
-    "redrawn",
     "right_at",
     "slope_along",
     "wrong_here",
@@ -147,14 +146,6 @@ def wrong_here(scene: Scene, names: Sequence[str]) -> list[str]:
 def changed(case: Case, **dims: int) -> Case:
     """Return a case with some dims changed."""
     return Case(fills=case.fills, scale=case.scale, seed=case.seed, **(case.dims | dims))
-
-
-def redrawn(scene: Scene, k: int) -> Case:
-    """Return a case of the same sizes with other values."""
-    case = scene.case
-    if case is None:
-        return Case(seed=k, **scene.sizes)
-    return Case(fills=case.fills, scale=case.scale, seed=case.seed + k, **case.dims)
 
 
 def left_out(scene: Scene, names: Sequence[str]) -> Iterator[Guess]:

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import chain, islice
 
 import numpy as np
 
 from rnngrad.check.breached import NO_NUMBERS
 from rnngrad.check.diagnose.calls import remembering
-from rnngrad.check.diagnose.conditions import TRIES, changed, left_out, redrawn
+from rnngrad.check.diagnose.conditions import changed, left_out
 from rnngrad.check.diagnose.elsewhere import elsewhere
 from rnngrad.check.diagnose.following import following
-from rnngrad.check.diagnose.neighbours import neighbours, output_axes, roomy
+from rnngrad.check.diagnose.others import both, redraws, value_stages, wrong_at
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.search import IN_PART, LAST, OF_SHAPE, explain, limited, misshapen, tried
 from rnngrad.check.diagnose.sizes import dim_conditions
@@ -35,7 +33,6 @@ VAGUE = (
 RUNS = 3000  # of forward and backward, at most; most diagnoses take some hundred
 FEWEST = 100  # and at least
 WORK = 2**26  # numbers that may come in and out of them altogether before it is fewer than RUNS
-SEEDS = 2  # further draws where a gradient is wrong, at which what is said of places must hold
 NUMBERS = ("spread", "shape")  # kinds of findings that leave numbers to reason about
 
 
@@ -95,25 +92,6 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     return spoken
 
 
-def both(here: Stage, names: Sequence[str]) -> tuple[Stage, Stage | None]:
-    """Return a stage, and one at the first neighbour where one of the gradients is wrong too; both know their axes."""
-    near = list(islice(neighbours(here.scene), 1))
-    axes = output_axes(near[0] if near else here.scene)
-    best: Stage | None = None
-    for other in chain(near, islice(neighbours(here.scene), 1, None)):
-        there = wrong_at(other, names, axes)
-        if there is not None and (best is None or agreement(here, there) > agreement(here, best)):
-            best = there
-        if best is not None and agreement(here, best) == len(names):
-            break
-    return replace(here, output_axes=axes), best
-
-
-def agreement(here: Stage, there: Stage) -> int:
-    """Return how many gradients are wrong in the same way, by their numbers or by their shape."""
-    return len(set(here.views) & set(there.views)) + len(set(here.shaped) & set(there.shaped))
-
-
 def eps(stage: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:
     """Say of which gradients an eps is left out."""
     yield from left_out(stage.scene, names)
@@ -138,18 +116,6 @@ def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Map
             break
         found |= {guess.gradient: guess for guess in attempted(values, stage, left, guesses)}
     return list(found.values())
-
-
-def value_stages(here: Stage, beside: Stage | None, names: Sequence[str]) -> Iterator[Stage]:
-    """Yield the neighbour, the given case, and one where integers have room to differ."""
-    base = here if beside is None else beside
-    yield base
-    if beside is not None:
-        yield here
-    for scene in roomy(base.scene):
-        there = wrong_at(scene, names, base.output_axes)
-        if there is not None:
-            yield there
 
 
 def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[str, Guess]:
@@ -188,35 +154,9 @@ def alone(stage: Stage, names: Sequence[str], where: str) -> dict[str, Guess]:
     return {name: replace(guess, words=f"{guess.words}, {where}") for name, guess in found.items()}
 
 
-def redraws(stage: Stage) -> Callable[[], Sequence[Stage]] | None:
-    """Return what makes stages like one; None where nothing is drawn, or where not all entries are looked at."""
-    entries = ((stage.truth.entries[name], view.true) for name, view in stage.views.items())
-    if not stage.scene.pair.shapes or any(len(looked_at) < true.size for looked_at, true in entries):
-        return None
-    return cache(lambda: list(islice(redrawn_stages(stage), SEEDS)))
-
-
-def redrawn_stages(stage: Stage) -> Iterator[Stage]:
-    """Yield stages with the sizes of one and other values, where some of its gradients are wrong too."""
-    scene = stage.scene
-    for k in range(1, TRIES):
-        try:
-            there = wrong_at(scene.at(redrawn(scene, k)), list(stage.views), stage.output_axes)
-        except Exception:
-            continue
-        if there is not None:
-            yield replace(there, supported=True)
-
-
 def marked(gradient: GradientResult) -> list[int]:
     """Return the places of the wrong entries that were found already."""
     return [int(np.ravel_multi_index(entry.index, gradient.shape)) for entry in gradient.entries]
-
-
-def wrong_at(scene: Scene, names: Sequence[str], axes: dict[str, tuple[str, ...]]) -> Stage | None:
-    """Return the stage at another case, where some of the gradients are wrong there too."""
-    stage = stage_at(scene, names, axes, {})
-    return stage if stage is not None and (stage.views or stage.shaped) else None
 
 
 def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> Iterator[Guess]:

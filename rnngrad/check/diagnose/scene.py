@@ -38,6 +38,12 @@ class Scene:
         """Return the same pair at another point, on the same budget."""
         return replace(self.elsewhere(given), budget=self.budget)
 
+    def redrawn(self, k: int) -> Case:
+        """Return a case of the same sizes with other values."""
+        if self.case is None:
+            return Case(seed=k, **self.sizes)
+        return Case(fills=self.case.fills, scale=self.case.scale, seed=self.case.seed + k, **self.case.dims)
+
     def run(
         self, inputs: Mapping[str, NDArray[Any]], cotangents: Mapping[str, NDArray[Any]]
     ) -> tuple[Arrays, Any, Arrays]:

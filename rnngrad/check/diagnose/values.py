@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnngrad.case import draw_inputs
 from rnngrad.check.contract import Arrays
-from rnngrad.check.diagnose.conditions import TRIES, borne_out, judged, redrawn, right_at, wrong_here
+from rnngrad.check.diagnose.conditions import TRIES, borne_out, judged, right_at, wrong_here
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 
@@ -68,7 +68,7 @@ def elsewhere(scene: Scene) -> Iterator[Arrays]:
     """Yield inputs of the same shapes: drawn where these are declared, and near given ones, where others may not do."""
     for k in range(1, TRIES):
         if scene.case is not None or (scene.pair.shapes and k % 2):
-            yield dict(draw_inputs(scene.pair.shapes, redrawn(scene, k)))
+            yield dict(draw_inputs(scene.pair.shapes, scene.redrawn(k)))
         else:
             rng = np.random.default_rng(k)
             moved = {
