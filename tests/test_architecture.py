@@ -134,7 +134,7 @@ WITHIN = {
         "question": {"compare", "extended", "point"},
         "narrow": {"compare", "contract", "point", "question", "stochastic"},
         "directed": {"certificate", "compare", "point", "question"},
-        "locate": {"compare", "directed", "point", "question"},
+        "locate": {"certificate", "compare", "directed", "point", "question"},
         "explain": {"compare"},
         "verdict": {"compare", "contract", "directed", "explain", "locate", "point"},
         "plan": {"contract", "narrow", "rows"},

@@ -174,3 +174,14 @@ def test_of_a_small_tensor_that_is_wrong_everywhere_one_entry_is_confirmed():
     report = rg.check(pair, rg.Case(n=4, m=3, k=5, seed=0))
     assert (report["a"].verdict, report["a"].wrong) == (rg.Verdict.FAIL, 12)
     assert report.evaluations < 400  # 271; 667 where all twelve are confirmed
+
+
+def test_the_search_takes_the_complex_step_where_it_was_seen_to_be_safe():
+    pair = rg.pair(
+        lambda a, b: (np.tanh(a @ b), (a, b)),
+        lambda d, c: (d * (1 - np.tanh(c[0] @ c[1]) ** 2) @ c[1].T, c[0].T @ d),
+        inputs={"a": "n m", "b": "m k"},
+    )
+    report = rg.check(pair, rg.Case(n=4, m=96, k=97, seed=0))
+    assert (report["b"].verdict, report["b"].wrong) == (rg.Verdict.FAIL, 32)
+    assert report.evaluations < 2500  # 1,563; 7,383 by differences alone

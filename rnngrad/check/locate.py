@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngrad.check.certificate import Safety
 from rnngrad.check.compare import LIMIT, Answer, decide, judge, resolve
 from rnngrad.check.directed import Directed, along
 from rnngrad.check.point import Point
@@ -77,7 +78,7 @@ def located(
     found = single_fault(point, name, joined, asked, line) if asked.answer.wrong[line] else None
     if found is not None:
         return found
-    entries, complete = suspects(point, point.parts[name], joined, rng)
+    entries, complete = suspects(point, point.parts[name], joined, rng, asked.safety)
     return looked_at(point, name, claimed, entries, complete) if len(entries) else None
 
 
@@ -86,7 +87,7 @@ def single_fault(point: Point, name: str, joined: Vector, asked: Directed, line:
     claimed, direction, answer = joined[point.parts[name]], asked.directions[line], asked.answer
     count = len(claimed)
     ramp = Direction(direction.start, direction.values * (0.5 + np.arange(count) / count))
-    second = along(point, [ramp], joined, sure=False).answer
+    second = along(point, [ramp], joined, sure=False, safety=asked.safety).answer
     error = answer.claimed[line] - answer.numeric[line]
     total = answer.total[line] + second.total[0]
     place = ((second.claimed[0] - second.numeric[0]) / error - 0.5) * count
@@ -100,7 +101,9 @@ def single_fault(point: Point, name: str, joined: Vector, asked: Directed, line:
     return found if explained and not found.answer.undecided.any() else None
 
 
-def suspects(point: Point, part: slice, joined: Vector, rng: np.random.Generator) -> tuple[NDArray[np.intp], bool]:
+def suspects(
+    point: Point, part: slice, joined: Vector, rng: np.random.Generator, safety: Safety
+) -> tuple[NDArray[np.intp], bool]:
     """Halve a tensor down to the entries in doubt.
 
     Return them, and whether they are all: of too many halves in doubt only the worst are followed.
@@ -109,7 +112,7 @@ def suspects(point: Point, part: slice, joined: Vector, rng: np.random.Generator
     while segments and sum(stop - start for start, stop in segments) > SMALL:
         halves = [half for start, stop in segments for half in halved(start, stop)]
         directions = [draw_direction(i, point.lengths(slice(i, j)), joined[i:j], rng) for i, j in halves]
-        found = along(point, directions, joined, sure=False)
+        found = along(point, directions, joined, sure=False, safety=safety)
         worst_first = np.argsort(-found.answer.ratio, kind="stable")
         doubtful = worst_first[found.doubtful[worst_first]]
         most = FEW if len(halves) >= MANY and found.answer.undecided.all() else CROWD
