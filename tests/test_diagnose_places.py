@@ -183,3 +183,34 @@ def test_what_is_right_for_a_constant_of_one_sign_is_not_right_while_it_is_const
     )
     x = np.abs(np.random.default_rng(0).normal(size=(5, 4))) - 0.2
     assert "nothing that was tried explains dx" in told(bent, {"x": x}, "x")
+
+
+def prelu(x, a):
+    return np.where(x > 0, x, a * x), (x, a)
+
+
+def leaky(x):
+    return np.where(x > 0, x, 0.1 * x), x
+
+
+PRELU = rg.pair(
+    prelu,
+    lambda dout, cache: {"dx": dout * np.where(cache[0] > 0, 1, 1 - cache[1])},
+    inputs={"x": "N D", "a": "D"},
+    wrt=("x",),
+    name="prelu",
+)
+LEAKY = rg.pair(leaky, lambda dout, x: dout * np.where(x > 0, 1, 0.037), inputs={"x": "N D"}, name="leaky")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (PRELU, "1 - a in the place of a"),
+        (LEAKY, "the true gradient but in some entries, where it is 0.37 times what it should be"),
+        (ELU, "the true gradient with -1 times the cotangent of out added to it in some entries: a direct path"),
+    ],
+)
+def test_what_is_wrong_on_one_side_of_a_kink_alone_is_named(pair, words, seed):
+    assert told(pair, rg.Case(N=5, D=4, seed=seed), "x").startswith(f"dx is consistent with {words}")

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import LEFT, View, largest, likeness
-from rnngrad.check.diagnose.whole import named_multiple
+from rnngrad.check.diagnose.whole import fitted, named_multiple, telling
 
 __all__ = ["located", "masked", "part", "place"]
 
 Mask = NDArray[np.bool_]
 VAGUE = "some of the indices"
+FEW = 3  # entries that must be the same multiple where there is one case alone
 
 
 def places(stage: Stage, view: View) -> list[tuple[str, Mask]]:
@@ -100,5 +101,11 @@ def explained(stage: Stage, view: View, mask: Mask) -> Iterator[tuple[str, float
     """Yield what explains the entries of a part, in words, and what that leaves."""
     if not view.claimed[mask].any():
         yield "zero", 0.0
-    for called, _, left in named_multiple(stage.scene, view, mask):
+    named = list(named_multiple(stage.scene, view, mask))
+    for called, _, left in named:
         yield ("of the other sign" if called == "minus" else f"{called} what it should be"), left
+    by = fitted(view, mask)
+    if by and not named and telling(view, mask) >= stage.least(FEW):
+        left = view.misfit(by * view.true, mask)
+        if np.isfinite(left):
+            yield f"{by:.6g} times what it should be", left

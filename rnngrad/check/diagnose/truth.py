@@ -90,16 +90,23 @@ def stepped(point: Point, entry: int) -> tuple[Vector, Vector]:
 
 
 def central(point: Point, entry: int) -> tuple[Vector, Vector]:
-    """Return the derivatives along one entry by central differences, extrapolated twice, and their errors."""
+    """Return the derivatives along one entry by central differences, extrapolated twice, and their errors.
+
+    Where the slopes on both sides differ by what does not shrink with the step, at a kink, that is an error too.
+    """
     scale = float(point.scale[entry])
-    slopes = []
+    slopes, bends = [], []
     for step in (FIRST, FIRST / 2, FIRST / 4):
         ahead, behind = point.theta.copy(), point.theta.copy()
         ahead[entry] += step * scale
         behind[entry] -= step * scale
         width = ahead[entry] - behind[entry]
-        slopes.append((point.forward(ahead) - point.forward(behind)) / width)
+        above, below = point.forward(ahead), point.forward(behind)
+        slopes.append((above - below) / width)
+        bends.append((above - 2 * point.f0 + below) / width)
     first = [b + (b - a) / 3 for a, b in pairwise(slopes)]
     second = first[1] + (first[1] - first[0]) / 15
     rounding = SAFETY * EPS * max(point.relative_noise, 1.0) * np.abs(point.f0) / (FIRST / 4 * scale)
-    return second, np.abs(second - first[1]) + rounding + SAFETY * EPS * np.abs(second)
+    kinks = [2 * b - a for a, b in pairwise(bends)]  # free of the second derivative, and then of the fourth
+    kink = np.abs(8 * kinks[1] - kinks[0]) / 7
+    return second, np.abs(second - first[1]) + kink + rounding + SAFETY * EPS * np.abs(second)

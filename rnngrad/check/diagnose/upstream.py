@@ -55,11 +55,14 @@ def corrected(stage: Stage) -> Iterator[Guess]:
             continue
         others = np.stack([other for _, other in found])
         ratios = np.abs(others).reshape(len(found), -1).max(axis=1) / np.abs(v).max()
+        of_activation = np.array(["derivative of" in words for words, _ in found])  # that is one for all entries
         claims = stage.claimed_each(output, others)
         for name in (name for name in wrong if name in claims):
             view = wrong[name]
-            some = view.known if view.true.shape == v.shape else view.wrong  # other paths may lead elsewhere
-            apart = np.abs(claims[name] - view.true)[:, some].max(axis=1)
+            missed = np.abs(claims[name] - view.true)
+            apart = missed[:, view.wrong].max(axis=1)  # what other paths lead to may be right already
+            if view.true.shape == v.shape:
+                apart = np.where(of_activation, missed[:, view.known].max(axis=1), apart)
             off = LEFT * np.abs(view.claimed - view.true)[view.wrong].max()
             for place in np.flatnonzero((apart <= view.slack * np.fmax(1.0, ratios)) & (apart <= off)):
                 words = found[place][0]

@@ -11,7 +11,19 @@ from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.view import View
 
-__all__ = ["added", "added_cotangent", "clipped", "factor", "multiple", "named_multiple", "rounded", "varying", "zero"]
+__all__ = [
+    "added",
+    "added_cotangent",
+    "clipped",
+    "factor",
+    "fitted",
+    "multiple",
+    "named_multiple",
+    "rounded",
+    "telling",
+    "varying",
+    "zero",
+]
 
 NEAR = 1e-2  # relative distance within which a fitted factor is tried by name
 FEW = 3  # entries that a single term must explain where there is one case alone
@@ -59,7 +71,7 @@ def multiple(stage: Stage) -> Iterator[Guess]:
     for name, view in stage.views.items():
         by = fitted(view, view.known)
         left = view.misfit(by * view.true)
-        if np.isfinite(left) and (telling(view) >= stage.least(2) or steady(stage, name, by)):
+        if np.isfinite(left) and (telling(view, view.known) >= stage.least(2) or steady(stage, name, by)):
             words = f"{beside_one(by)} times the true gradient: the same direction, cosine {np.sign(by):.0f}"
             yield Guess(name, "multiple", words, left, f"{beside_one(by)} times the true gradient")
 
@@ -69,16 +81,16 @@ def varying(stage: Stage) -> Iterator[Guess]:
     for name, view in stage.views.items():
         by = fitted(view, view.known)
         left = view.misfit(by * view.true)
-        if by and np.isfinite(left) and telling(view) >= stage.least(2):
+        if by and np.isfinite(left) and telling(view, view.known) >= stage.least(2):
             words = "a multiple of the true gradient, by a factor that depends on sizes or values"
             yield Guess(
                 name, "multiple", words, left, f"{beside_one(by)} times the true gradient here", f"{by:.6g} here"
             )
 
 
-def telling(view: View) -> int:
-    """Return how many entries are known and not zero."""
-    return int((view.known & (np.abs(view.true) > view.slack)).sum())
+def telling(view: View, among: NDArray[np.bool_]) -> int:
+    """Return how many of some entries are not zero."""
+    return int((among & (np.abs(view.true) > view.slack)).sum())
 
 
 def steady(stage: Stage, name: str, by: float) -> bool:
@@ -187,10 +199,13 @@ def added_cotangent(stage: Stage) -> Iterator[Guess]:
 
 
 def single(stage: Stage, view: View, terms: dict[str, NDArray[Any]]) -> Iterator[Guess]:
-    """Guess that one term is missing, or added once too often."""
+    """Guess that one term is missing, or added once too often, everywhere or in some entries."""
     for term, array in terms.items():
         for n in (-1, 1):
-            left = view.misfit(view.true + n * array)
-            if np.isfinite(left) and view.known.sum() >= stage.least(FEW):
-                words = f"the true gradient with {n:+d} times {term} added to it: a direct path is missing or wrong?"
-                yield Guess(view.name, "path", words, left, "a direct path is missing or wrong")
+            for some, where in ((view.known, ""), (view.wrong, " in some entries")):
+                left = view.misfit(view.true + n * array, some)
+                if np.isfinite(left) and some.sum() >= stage.least(FEW):
+                    words = f"the true gradient with {n:+d} times {term} added to it{where}"
+                    said = f"{words}: a direct path is missing or wrong?"
+                    yield Guess(view.name, "path", said, left, "a direct path is missing or wrong")
+                    break
