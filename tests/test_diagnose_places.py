@@ -214,3 +214,30 @@ LEAKY = rg.pair(leaky, lambda dout, x: dout * np.where(x > 0, 1, 0.037), inputs=
 )
 def test_what_is_wrong_on_one_side_of_a_kink_alone_is_named(pair, words, seed):
     assert told(pair, rg.Case(N=5, D=4, seed=seed), "x").startswith(f"dx is consistent with {words}")
+
+
+def test_what_goes_wrong_at_no_other_draw_is_not_put_down_to_its_place():
+    pair = rg.pair(
+        lambda x: (np.sin(x), x), lambda dout, x: dout * np.cos(x) * np.where(x > 10, 2, 1), inputs={"x": "n"}
+    )
+    message = told(pair, {"x": np.array([20.0, 0.3, 0.4, 0.5])}, "x")
+    assert "index" not in message
+    assert "entry" not in message
+
+
+def largest_two(x):
+    order = np.argsort(-x, axis=1)[:, :2]
+    return np.take_along_axis(x, order, axis=1), (x.shape, order)
+
+
+def largest_two_backward(dout, cache):
+    shape, order = cache
+    dx = np.zeros(shape)
+    np.put_along_axis(dx, order, dout[:, ::-1], axis=1)
+    return dx
+
+
+def test_what_is_swapped_by_values_in_a_single_row_is_not_put_down_to_blocks():
+    pair = rg.pair(largest_two, largest_two_backward, inputs={"x": "N 6"})
+    x = np.random.default_rng(0).normal(size=(3, 6))
+    assert "block" not in told(pair, {"x": x}, "x")
