@@ -241,3 +241,13 @@ def test_what_is_swapped_by_values_in_a_single_row_is_not_put_down_to_blocks():
     pair = rg.pair(largest_two, largest_two_backward, inputs={"x": "N 6"})
     x = np.random.default_rng(0).normal(size=(3, 6))
     assert "block" not in told(pair, {"x": x}, "x")
+
+
+def test_what_flows_on_in_the_place_of_back_is_no_recurrent_term_missing():
+    def backward(dout, _):
+        dx = dout.copy()
+        dx[2:] += dout[1:-1]
+        return dx
+
+    pair = rg.pair(lambda x: (np.cumsum(x, axis=0), 0), backward, inputs={"x": "T n"})
+    assert "flowing back" not in told(pair, rg.Case(T=4, n=2, seed=1), "x")

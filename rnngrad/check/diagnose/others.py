@@ -36,11 +36,9 @@ def agreement(here: Stage, there: Stage) -> int:
 
 
 def value_stages(here: Stage, beside: Stage | None, names: Sequence[str]) -> Iterator[Stage]:
-    """Yield the neighbour, the given case, and one where integers have room to differ."""
+    """Yield the neighbour, or the given case where there is none, and one where integers have room to differ."""
     base = here if beside is None else beside
     yield base
-    if beside is not None:
-        yield here
     for scene in roomy(base.scene):
         there = wrong_at(scene, names, base.output_axes)
         if there is not None:
