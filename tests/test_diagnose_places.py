@@ -251,3 +251,13 @@ def test_what_flows_on_in_the_place_of_back_is_no_recurrent_term_missing():
 
     pair = rg.pair(lambda x: (np.cumsum(x, axis=0), 0), backward, inputs={"x": "T n"})
     assert "flowing back" not in told(pair, rg.Case(T=4, n=2, seed=1), "x")
+
+
+def test_where_all_else_is_zero_nothing_is_said_of_the_places_that_are_wrong():
+    pair = rg.pair(
+        lambda A, x: (np.tril(A, -1) @ x, x),
+        lambda dout, x: {"dA": np.tril(1.3 * np.cumsum(np.outer(dout, x), axis=1), -1)},
+        inputs={"A": "n n", "x": "n"},
+        wrt=("A",),
+    )
+    assert "diagonal" not in told(pair, rg.Case(n=4, seed=1), "A")
