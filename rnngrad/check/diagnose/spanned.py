@@ -16,6 +16,7 @@ from rnngrad.check.diagnose.view import View
 __all__ = ["missing_term"]
 
 LEAST = 3  # indices along an axis, for one unknown number to be told
+SPARE = 2  # numbers, of all slices, that are explained beyond those that are fitted
 
 
 def missing_term(stage: Stage) -> Iterator[Guess]:
@@ -47,6 +48,9 @@ def spans(stage: Stage, view: View, axis: int, basis: Sequence[NDArray[Any]], wo
         return
     error = np.moveaxis(view.claimed - view.true, axis, -1).reshape(-1, size)
     columns = np.stack([np.moveaxis(array, axis, -1).reshape(-1, size) for array in basis], axis=-1)
+    support = (columns != 0).any(axis=2).sum(axis=1)
+    if np.maximum(support - len(basis), 0).sum() < stage.least(SPARE):
+        return  # where nearly all is zero, what is left is spanned by anything
     fitted = np.concatenate([c @ np.linalg.lstsq(c, e, rcond=None)[0] for c, e in zip(columns, error, strict=True)])
     shape = np.moveaxis(view.true, axis, -1).shape
     predicted = view.true + np.moveaxis(fitted.reshape(shape), -1, axis)
