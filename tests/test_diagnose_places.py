@@ -59,6 +59,12 @@ PINBALL = rg.pair(pinball, pinball_backward, inputs={"x": "N", "t": "N"})
 NOT_TRANSPOSED = attend_backward(softmax_backward, lambda p: p)
 DIAGONAL = attend_backward(lambda p, dp: p * (1 - p) * dp, lambda p: p.T)
 ELU = rg.pair(elu, lambda dout, cache: np.where(cache[0] > 0, dout, dout * cache[1]), inputs={"x": "N D"}, name="elu")
+SMALL_ELU = rg.pair(
+    elu,
+    lambda dout, cache: np.where(cache[0] > 0, dout, dout * cache[1]),
+    inputs={"x": rg.Array("N D", low=-0.9, high=0.9)},
+    name="elu",
+)
 PROPAGATE = rg.pair(
     propagate,
     lambda dout, A: {"dx": A.T @ dout},
@@ -82,6 +88,7 @@ def told(pair, case, name):
         (NOT_TRANSPOSED, {"T": 4, "d": 2}, "v", "applied the wrong way round: J v", "flowing back"),
         (DIAGONAL, {"T": 4, "d": 2}, "s", "", "first step"),
         (ELU, {"N": 5, "D": 4}, "x", "", "tanh"),
+        (SMALL_ELU, {"N": 5, "D": 4}, "x", "in some entries", "tanh"),
         (ELU, {"N": 5, "D": 4}, "x", "", "index along N"),
         (PROPAGATE, {"n": 4, "d": 3}, "x", "", "A times the true gradient"),
     ],

@@ -26,15 +26,11 @@ SETTLING = 100  # steps in which a contraction forgets where it came from
 
 @dataclass(frozen=True)
 class Condition:
-    """Inputs changed so that something holds, in words; ``small`` are words for when their size alone makes it so.
-
-    ``without`` are inputs where it does not hold, if others than those that were changed.
-    """
+    """Inputs changed so that something holds, in words; ``small`` are words for when their size alone makes it so."""
 
     words: str
     inputs: dict[str, Any]
     small: str = ""
-    without: dict[str, Any] | None = None
 
 
 def value_conditions(stage: Stage, names: Sequence[str]) -> Iterator[Guess]:
@@ -55,7 +51,7 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
         here = islice(conditions(stage, inputs), place, place + 1)
         for there in (one for one in here if one.words == condition.words):
             tried.append(judged(stage.scene, there.inputs, names))
-            beside.append(judged(stage.scene, there.without or as_large(inputs, there.inputs), names))
+            beside.append(judged(stage.scene, as_large(inputs, there.inputs), names))
     for name in borne_out(tried, names):
         without = [one[name] for one in beside if name in one]
         if sum(without) * 2 <= len(without) and without:
@@ -125,8 +121,7 @@ def once_each(inputs: Arrays) -> Iterator[Condition]:
     for name, array in inputs.items():
         if array.dtype.kind in "iu" and array.size > 1:
             words = f"no number in {name} comes twice: is what comes back to one place added up?"
-            apart, same = array.argsort(axis=None).argsort().reshape(array.shape), np.full_like(array, array.min())
-            yield Condition(words, inputs | {name: apart}, without=inputs | {name: same})
+            yield Condition(words, inputs | {name: array.argsort(axis=None).argsort().reshape(array.shape)})
 
 
 def settled(stage: Stage, inputs: Arrays) -> Iterator[Condition]:
