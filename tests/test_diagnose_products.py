@@ -40,7 +40,7 @@ WRONG = {
     ),
     "twice one of two terms": (
         rg.pair(lambda x: (x.T @ x, x), lambda d, x: 2 * x @ d, inputs={"x": "N d"}),
-        "x @ dout in the place of x @ dout.T",
+        "x @ dout added and x @ dout.T taken off",
     ),
     "the sign of a cross term": (
         rg.pair(

@@ -90,7 +90,7 @@ def test_an_error_of_a_gate_is_named_and_what_follows_from_it(gates, words, bloc
         zero = f"right while {blocks} of {weight} {'are' if 'blocks' in blocks else 'is'} zero"
         assert only.message == (
             f"d{name} is consistent with an error that follows from that of dWx: it is {zero}, "
-            f"and dWx is consistent with {words}, seen at T = 1{' (H = 4)' if 'H' in words else ''}"
+            f"and dWx is consistent with {words}, both seen at T = 1{' (H = 4)' if 'H' in words else ''}"
         )
 
 

@@ -66,7 +66,6 @@ WRONG: dict[str, Callable[[Activation, Array], Array]] = {
     "1 - {y}² in the place of the derivative of {f}": lambda _, y: 1 - y**2,
     "(1 - {y})² in the place of the derivative of {f}": lambda _, y: (1 - y) ** 2,
     "{y}(1 - {y}) in the place of the derivative of {f}": lambda _, y: y * (1 - y),
-    "the derivative of {f} at {y} with its sign turned": lambda f, y: -f.slope(y),
     "the inverse of the derivative of {f} at {y}": lambda f, y: 1 / f.slope(y),
 }
 

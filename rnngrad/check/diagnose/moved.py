@@ -59,7 +59,7 @@ def exchanged(view: View, axis: int) -> Iterator[tuple[str, Array]]:
     size, blocks = view.true.shape[axis], view.blocks[axis]
     if 1 < blocks < MANY and size % blocks == 0:
         parts = np.split(view.true, blocks, axis=axis)
-        for a, b in combinations(range(blocks), 2):
+        for a, b in combinations([k for k, part in enumerate(parts) if part.any()], 2):
             order = list(range(blocks))
             order[a], order[b] = b, a
             words = f"with blocks {a} and {b} of {view.axes[axis]} swapped"

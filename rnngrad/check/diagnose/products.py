@@ -36,8 +36,8 @@ def product_wrong(stage: Stage) -> Iterator[Guess]:
             words = f"the true gradient with {by:+g} times {term} added to it: a term is missing or wrong?"
             yield from fitting(stage, view, words, f"{term} is missing or wrong", by * array)
         for (one, a), (other, b) in permutations(terms.items(), 2):
-            brief = f"{one} in the place of {other}"
-            yield from fitting(stage, view, f"the true gradient with {brief}", brief, a - b)
+            words = f"the true gradient with {one} added and {other} taken off: one in the place of the other?"
+            yield from fitting(stage, view, words, f"{one} and {other} in each other's place", a - b)
 
 
 def nearest(product: float, square: float) -> float:

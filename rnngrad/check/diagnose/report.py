@@ -107,6 +107,16 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
     return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
+def held_twice(
+    here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]
+) -> Iterator[Guess]:
+    """Yield the other values of inputs for which gradients are right in both cases."""
+    there = attempted(elsewhere, here if beside is None else beside, names, guesses)
+    names = [guess.gradient for guess in there]
+    words = {(guess.gradient, guess.words) for guess in attempted(elsewhere, here, names, guesses) if beside}
+    yield from (guess for guess in there if beside is None or (guess.gradient, guess.words) in words)
+
+
 def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
     """Return for which values gradients are right, as the first of some cases tells it that can."""
     found: dict[str, Guess] = {}
@@ -133,7 +143,7 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
     left = [name for name in here.views if name not in guesses or guesses[name].vague]
-    guesses |= {guess.gradient: guess for guess in attempted(elsewhere, base, left, guesses)}
+    guesses |= {guess.gradient: guess for guess in held_twice(here, beside, left, guesses)}
     guesses = late | guesses
     if beside is not None:  # what is zero at this point may tell more at another one
         left = [name for name in names if name not in guesses]
@@ -174,9 +184,11 @@ def at_one(base: Stage, names: Sequence[str], _guesses: Mapping[str, Guess]) -> 
         telling = [name for name, view in there.views.items() if view.largest > view.slack]
         found = explain(limited(there, telling), None, IN_PART, redraws(there))
         left = [name for name in telling if name not in found]
-        found |= {guess.gradient: guess for guess in attempted(following, there, left, found)}
+        seen = f"seen at {dim} = 1"
+        for guess in attempted(following, there, left, found):
+            yield replace(guess, words=f"{guess.words}, both {seen}")
         for guess in found.values():
-            yield replace(guess, words=f"{guess.words}, seen at {dim} = 1")
+            yield replace(guess, words=f"{guess.words}, {seen}")
 
 
 SEARCHES: tuple[Search, ...] = (following, eps, at_one)

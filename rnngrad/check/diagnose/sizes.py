@@ -18,6 +18,7 @@ from rnngrad.check.diagnose.stage import Guess, Stage
 __all__ = ["dim_conditions"]
 
 Dims = Mapping[str, int]
+UNLIKE = 8  # of the points at which a statement is tried the first ones, with values that differ
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def others(one: Statement, stages: Sequence[Stage]) -> Iterator[Case | Arrays]:
         if scene.case is not None:
             seed, dims = scene.case.seed + 1 + k, scene.case.dims | one.made(scene.dims, k)
             case = Case(fills=scene.case.fills, scale=scene.case.scale, seed=seed, **dims)
-            single = len(one.dims) == 1 and k // 2 % 2
-            yield level(scene, dict(draw_inputs(scene.pair.shapes, case)), one.dims[0]) if single else case
+            same = len(one.dims) == 1 and k >= UNLIKE
+            yield level(scene, dict(draw_inputs(scene.pair.shapes, case)), one.dims[0]) if same else case
 
 
 def level(scene: Scene, inputs: Arrays, dim: str) -> Arrays:

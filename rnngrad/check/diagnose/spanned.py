@@ -31,13 +31,13 @@ def missing_term(stage: Stage) -> Iterator[Guess]:
         }
         for axis in range(view.true.ndim):
             along = view.axes[axis]
+            yield from spans(stage, view, axis, [view.true], "")
             yield from spans(stage, view, axis, [np.ones(view.true.shape)], f"the same at every index along {along}")
             for called, array in arrays.items():
                 yield from spans(stage, view, axis, [array], f"along {along} a multiple of {called}")
             for called, array in arrays.items():
                 both = [np.ones(view.true.shape), array]
                 yield from spans(stage, view, axis, both, f"along {along} a constant and a multiple of {called}")
-            yield from spans(stage, view, axis, [view.true], "")
 
 
 def spans(stage: Stage, view: View, axis: int, basis: Sequence[NDArray[Any]], words: str) -> Iterator[Guess]:

@@ -118,7 +118,7 @@ def beside_one(by: float) -> str:
 def clipped(stage: Stage) -> Iterator[Guess]:
     """Guess that a gradient is the absolute value, or the conjugate, of the true one, or cut off beyond a bound."""
     for name, view in stage.views.items():
-        changes = {"absolute value": abs(view.true), "complex conjugate": view.true.conj()}
+        changes = {"absolute value": abs(view.true), "complex conjugate": view.true.conj(), "real part": view.true.real}
         for called, predicted in changes.items():
             left = view.misfit(predicted)
             if np.isfinite(left) and (called != "absolute value" or same_when_turned(stage, name)):
