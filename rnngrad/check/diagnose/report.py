@@ -17,7 +17,7 @@ from rnngrad.check.diagnose.sizes import dim_conditions
 from rnngrad.check.diagnose.stage import Guess, Stage
 from rnngrad.check.diagnose.stages import stage_at
 from rnngrad.check.diagnose.upstream import carriers
-from rnngrad.check.diagnose.values import value_conditions
+from rnngrad.check.diagnose.values import refuted, value_conditions
 from rnngrad.check.diagnose.wording import pattern, said
 from rnngrad.result import Diagnosis, GradientResult, Report, Verdict
 
@@ -117,6 +117,11 @@ def held_twice(
     yield from (guess for guess in there if beside is None or (guess.gradient, guess.words) in words)
 
 
+def contradicted(here: Stage, guess: Guess) -> bool:
+    """Tell whether what is said of values does not hold at the given case."""
+    return bool(attempted(lambda *_: iter([guess] if refuted(here, guess) else []), here, [], {}))
+
+
 def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
     """Return for which values gradients are right, as the first of some cases tells it that can."""
     found: dict[str, Guess] = {}
@@ -124,7 +129,8 @@ def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Map
         left = [name for name in names if name not in found]
         if not left:
             break
-        found |= {guess.gradient: guess for guess in attempted(values, stage, left, guesses)}
+        some = attempted(values, stage, left, guesses)
+        found |= {guess.gradient: guess for guess in some if stage is here or not contradicted(here, guess)}
     return list(found.values())
 
 

@@ -17,7 +17,7 @@ from rnngrad.check.diagnose.conditions import TRIES, borne_out, judged, right_at
 from rnngrad.check.diagnose.scene import Scene
 from rnngrad.check.diagnose.stage import Guess, Stage
 
-__all__ = ["value_conditions"]
+__all__ = ["refuted", "value_conditions"]
 
 SMALL = 2.0**-4  # what inputs are scaled by so that most cells are contractions
 GONE = 1e-6  # a state that small has died away
@@ -58,6 +58,14 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
             yield name, condition.words
         elif all(without) and without and condition.small:
             yield name, condition.small
+
+
+def refuted(stage: Stage, guess: Guess) -> bool:
+    """Tell whether what is said of values at one case does not hold at another one."""
+    for condition in conditions(stage, stage.scene.inputs):
+        if guess.words in {f"right while {condition.words}", f"right while {condition.small}"}:
+            return not judged(stage.scene, condition.inputs, [guess.gradient]).get(guess.gradient, True)
+    return False
 
 
 def elsewhere(scene: Scene) -> Iterator[Arrays]:
