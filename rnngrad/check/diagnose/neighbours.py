@@ -5,7 +5,8 @@ other. So what was found at the given case is asked again at one with sizes that
 does not do at one where those are equal that are equal here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
     names = [name for name, group in dim_names(shapes.values()).items() if not group]
     groups = {name: size for name, size in scene.sizes.items() if name not in names}
     values = sorted({scene.dims[name] for name in names})
-    apart = [{name: first + place for place, name in enumerate(names)} for first in (FIRST, FIRST - 1)]
+    apart = [unlike(scene, names, first) for first in (FIRST, FIRST - 1)]
     alike = [{name: first + values.index(scene.dims[name]) for name in names} for first in (FIRST, FIRST - 1)]
     cases = [*apart, *alike] if len(values) < len(names) else apart
     within = [dims for dims in cases if entries(scene, groups | dims) <= ENTRIES]
@@ -38,6 +39,14 @@ def neighbours(scene: Scene) -> Iterator[Scene]:
             yield scene.at(at(scene, groups | dims))
         except Exception:
             continue
+
+
+def unlike(scene: Scene, names: Sequence[str], first: int) -> dict[str, int]:
+    """Return sizes that are all different, and none that of the given case: there 2 may be the root of 4."""
+    found: dict[str, int] = {}
+    for name in names:
+        found[name] = next(size for size in count(first) if size not in found.values() and size != scene.dims[name])
+    return found
 
 
 def roomy(scene: Scene) -> Iterator[Scene]:
@@ -55,7 +64,7 @@ def roomy(scene: Scene) -> Iterator[Scene]:
 def entries(scene: Scene, dims: dict[str, Any]) -> float:
     """Return the number of entries of all inputs with such sizes; infinite where these do not fit."""
     try:
-        return sum(count(shape.sizes(dims)) for shape in scene.pair.shapes.values())
+        return sum(size_of(shape.sizes(dims)) for shape in scene.pair.shapes.values())
     except Exception:
         return np.inf
 
@@ -67,7 +76,7 @@ def at(scene: Scene, dims: dict[str, Any]) -> Case:
     return Case(fills=fills, seed=seed + 1, **dims)
 
 
-def count(shape: tuple[int, ...]) -> int:
+def size_of(shape: tuple[int, ...]) -> int:
     """Return the number of entries of a shape."""
     total = 1
     for size in shape:

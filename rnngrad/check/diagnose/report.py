@@ -107,14 +107,18 @@ def attempted(search: Search, stage: Stage, names: Sequence[str], guesses: Mappi
     return tried(lambda there: search(there, names, dict(guesses)), stage)
 
 
-def held_twice(
+def borne_out_elsewhere(
     here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]
-) -> Iterator[Guess]:
-    """Yield the other values of inputs for which gradients are right in both cases."""
-    there = attempted(elsewhere, here if beside is None else beside, names, guesses)
-    names = [guess.gradient for guess in there]
-    words = {(guess.gradient, guess.words) for guess in attempted(elsewhere, here, names, guesses) if beside}
-    yield from (guess for guess in there if beside is None or (guess.gradient, guess.words) in words)
+) -> list[Guess]:
+    """Return the other values of inputs for which gradients are right in both cases, and at other draws."""
+    base = here if beside is None else beside
+    found = attempted(elsewhere, base, names, guesses)
+    further = redraws(base) if found else None
+    for stage in ([here] if beside is not None else []) + list(further() if further is not None else []):
+        asked = [guess.gradient for guess in found if guess.gradient in stage.views]
+        held = {(guess.gradient, guess.words) for guess in attempted(elsewhere, stage, asked, guesses)}
+        found = [guess for guess in found if guess.gradient not in asked or (guess.gradient, guess.words) in held]
+    return found
 
 
 def contradicted(here: Stage, guess: Guess) -> bool:
@@ -149,7 +153,7 @@ def explained(here: Stage, beside: Stage | None, names: Sequence[str]) -> dict[s
         for guess in attempted(more, base, left, guesses) if left else ():
             guesses.setdefault(guess.gradient, guess)
     left = [name for name in here.views if name not in guesses or guesses[name].vague]
-    guesses |= {guess.gradient: guess for guess in held_twice(here, beside, left, guesses)}
+    guesses |= {guess.gradient: guess for guess in borne_out_elsewhere(here, beside, left, guesses)}
     guesses = late | guesses
     if beside is not None:  # what is zero at this point may tell more at another one
         left = [name for name in names if name not in guesses]
