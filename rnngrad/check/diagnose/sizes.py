@@ -110,13 +110,13 @@ def others(one: Statement, stages: Sequence[Stage]) -> Iterator[Case | Arrays]:
 
     Some have the same values at every index along a single dim: an index, or a place, that comes twice is seldom drawn.
     """
+    drawn = [(stage.scene, stage.scene.case) for stage in stages if stage.scene.case is not None]
     for k in range(TRIES):
-        scene = stages[k // 2 % len(stages)].scene
-        if scene.case is not None:
-            seed, dims = scene.case.seed + 1 + k, scene.case.dims | one.made(scene.dims, k)
-            case = Case(fills=scene.case.fills, scale=scene.case.scale, seed=seed, **dims)
-            same = len(one.dims) == 1 and k >= UNLIKE
-            yield level(scene, dict(draw_inputs(scene.pair.shapes, case)), one.dims[0]) if same else case
+        scene, like = drawn[k // 2 % len(drawn)]
+        dims = like.dims | one.made(scene.dims, k)
+        case = Case(fills=like.fills, scale=like.scale, seed=like.seed + 1 + k, **dims)
+        same = len(one.dims) == 1 and k >= UNLIKE
+        yield level(scene, dict(draw_inputs(scene.pair.shapes, case)), one.dims[0]) if same else case
 
 
 def level(scene: Scene, inputs: Arrays, dim: str) -> Arrays:
