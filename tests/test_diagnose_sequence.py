@@ -51,6 +51,11 @@ def square(dc, dh, step):
     return dc, [di, df, do, dc * step[3] * (1 - step[6]) ** 2]
 
 
+def not_squashed(dc, dh, step):
+    dc, (di, df, do, dg) = right(dc, dh, step)
+    return dc, [di, df, do / step[7] * np.arctanh(step[7]), dg]
+
+
 def lstm(gates):
     def backward(dout, kept):
         cache, Wx, Wh = kept
@@ -72,6 +77,7 @@ WRONG = [
     (no_tanh, "the derivative of tanh at cache[0][0][7] missing", "blocks 0, 1 and 3"),
     (no_sigmoid, "a factor of 1 - cache[0][0][4] missing", "block 1"),
     (swapped, "the true gradient with blocks 1 and 2 of 4*H swapped", "blocks 1 and 2"),
+    (not_squashed, "the preactivation of tanh in the place of cache[0][0][7]", "block 2"),
     (square, "(1 - cache[0][0][6])² in the place of the derivative of tanh", "block 3"),
 ]
 

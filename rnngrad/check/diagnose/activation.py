@@ -98,12 +98,16 @@ def derivatives(called: str, y: Array, among: Sequence[Activation]) -> Iterator[
 
 
 def derived(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
-    """Yield the factors that correct a derivative at activations that forward has not kept, such as tanh(c)."""
+    """Yield the factors that correct what goes wrong with activations that forward has not kept, such as tanh(c)."""
     for called, x in arrays.items():
         for activation in ACTIVATIONS[:2]:
+            if activation.takes(x):
+                yield f"the preactivation of {activation.name} in the place of {called}", x / activation.inverse(x)
             y = activation.value(x)
             if not any(np.array_equal(y, other) for other in arrays.values()):
-                yield from derivatives(f"{activation.name}({called})", y, [activation])
+                named = f"{activation.name}({called})"
+                yield from derivatives(named, y, [activation])
+                yield f"a factor of {called} in the place of {named}", y / x
 
 
 def broadcast(y: Array, shape: tuple[int, ...]) -> Array | None:
