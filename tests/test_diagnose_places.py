@@ -164,6 +164,20 @@ def test_repeated_indices_are_named_where_there_is_no_room_for_others(case):
     assert "no number in idx comes twice" in told(EMBED, case, "W")
 
 
+def test_repeated_indices_are_named_where_their_mean_is_taken():
+    def forward(W, idx):
+        return W[idx].mean(axis=0), (W.shape, idx)
+
+    def backward(dout, cache):
+        shape, idx = cache
+        dW = np.zeros(shape)
+        dW[idx] += dout / len(idx)
+        return {"dW": dW}
+
+    pair = rg.pair(forward, backward, inputs={"W": "V D", "idx": rg.Array("n", below="V")}, name="bag")
+    assert "no number in idx comes twice" in told(pair, rg.Case(V=1, D=1, n=2, seed=0), "W")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_places_that_come_twice_are_not_put_down_to_their_number(seed):
     message = told(LOOK_UP, rg.Case(n=6, seed=seed), "image")

@@ -76,7 +76,7 @@ def diagnoses(scene: Scene, wrong: Sequence[GradientResult]) -> dict[str, list[D
     mended = explain(shaped, None, OF_SHAPE) | explain(shaped, misshapen(beside) if beside else None, OF_SHAPE)
     guesses = kept | mended | explained(limited(here, others), beside, others)
     vague = [name for name, guess in guesses.items() if guess.kind in VAGUE and guess.residual is None]
-    vague += [name for name, guess in guesses.items() if guess.kind in ("turned", "unused")]
+    vague += [name for name, guess in guesses.items() if guess.kind in ("turned", "unused", "scaled")]
     steady = [name for name in (*shaped.views, *others) if name not in guesses or guesses[name].kind != "cotangent"]
     extra = [
         *(valued(here, beside, vague, guesses) if vague else ()),
