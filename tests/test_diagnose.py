@@ -830,6 +830,17 @@ def test_gradients_of_unlike_shapes_that_are_swapped_are_called_so():
         assert f"d{name} is consistent with the true gradient of {other}: results swapped?" in only.message
 
 
+def test_of_gradients_that_are_swapped_one_that_is_wrong_beside_is_not_called_so():
+    swapped = rg.pair(
+        lambda x, w: (x @ w, (x, w)),
+        lambda dout, cache: (cache[0].T @ np.cumsum(dout, axis=0), dout @ cache[1].T),
+        inputs={"x": "N d", "w": "d m"},
+    )
+    report = rg.check(swapped, rg.Case(N=3, d=4, m=2, seed=0))
+    assert not any("swapped" in one.message for one in report["x"].diagnoses)
+    assert "dw is consistent with the true gradient of x: results swapped?" in report["w"].diagnoses[0].message
+
+
 def test_a_gradient_that_ignores_its_cotangent_is_told_in_its_own_numbers():
     deaf = rg.pair(lambda x: (np.sin(x).sum(), x), lambda dout, x: np.cos(x), inputs={"x": "n"})
     [breach] = rg.check(deaf, {"x": np.zeros(2)}).breaches

@@ -178,6 +178,17 @@ def test_repeated_indices_are_named_where_their_mean_is_taken():
     assert "no number in idx comes twice" in told(pair, rg.Case(V=1, D=1, n=2, seed=0), "W")
 
 
+def test_where_more_room_makes_a_gradient_right_nothing_is_said_of_repeated_indices():
+    def narrow(dout, cache):
+        shape, idx = cache
+        dW = np.zeros(shape)
+        np.add.at(dW, idx, dout)
+        return {"dW": dW + (np.arange(dW.size).reshape(shape) ** 2 * dout.sum() if len(dW) < 3 else 0)}
+
+    pair = rg.pair(embed, narrow, inputs={"W": "V D", "idx": rg.Array("n", below="V")}, name="narrow")
+    assert "comes twice" not in told(pair, rg.Case(V=2, D=3, n=2, seed=0), "W")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_places_that_come_twice_are_not_put_down_to_their_number(seed):
     message = told(LOOK_UP, rg.Case(n=6, seed=seed), "image")

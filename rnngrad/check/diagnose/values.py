@@ -62,10 +62,11 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
 
 def refuted(stage: Stage, guess: Guess) -> bool:
     """Tell whether what is said of values at one case does not hold at another one."""
-    for condition in conditions(stage, stage.scene.inputs):
-        if guess.words in {f"right while {condition.words}", f"right while {condition.small}"}:
-            return not judged(stage.scene, condition.inputs, [guess.gradient]).get(guess.gradient, True)
-    return False
+    return any(
+        not judged(stage.scene, condition.inputs, [guess.gradient]).get(guess.gradient, True)
+        for condition in conditions(stage, stage.scene.inputs)
+        if guess.words in {f"right while {condition.words}", f"right while {condition.small}"}
+    )
 
 
 def elsewhere(scene: Scene) -> Iterator[Arrays]:
