@@ -175,11 +175,9 @@ def falling(scene: Scene, given: Case | Arrays, stretched: str, names: Sequence[
         return set()
     found = set()
     for name in slopes[0]:
-        first, second, third = (one.get(name, NO_SLOPE) for one in slopes)
-        falls = [
-            before.error / after.error if after.error else 0.0 for before, after in ((first, second), (second, third))
-        ]
-        itself = first.error * first.size > 2 * third.error * third.size
+        seen = [one.get(name, NO_SLOPE) for one in slopes]
+        falls = [before.error / after.error if after.error else 0.0 for before, after in pairwise(seen)]
+        itself = seen[0].error * seen[0].size > 2 * seen[-1].error * seen[-1].size
         if itself and falls[0] >= STRETCH**2 / FALLS and STRETCH**2 / FALLS <= falls[1] <= STRETCH**2 * FALLS:
             found.add(name)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -121,11 +122,6 @@ def borne_out_elsewhere(
     return found
 
 
-def contradicted(here: Stage, guess: Guess) -> bool:
-    """Tell whether what is said of values does not hold at the given case."""
-    return bool(attempted(lambda *_: iter([guess] if refuted(here, guess) else []), here, [], {}))
-
-
 def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Mapping[str, Guess]) -> list[Guess]:
     """Return for which values gradients are right, as the first of some cases tells it that can."""
     found: dict[str, Guess] = {}
@@ -134,7 +130,8 @@ def valued(here: Stage, beside: Stage | None, names: Sequence[str], guesses: Map
         if not left:
             break
         some = attempted(values, stage, left, guesses)
-        found |= {guess.gradient: guess for guess in some if stage is here or not contradicted(here, guess)}
+        against = [] if stage is here else tried(partial(refuted, guesses=some), here)
+        found |= {guess.gradient: guess for guess in some if guess not in against}
     return list(found.values())
 
 

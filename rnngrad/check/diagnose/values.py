@@ -60,19 +60,19 @@ def held(stage: Stage, place: int, condition: Condition, names: Sequence[str]) -
             yield name, condition.small
 
 
-def refuted(stage: Stage, guess: Guess) -> bool:
-    """Tell whether what is said of values at one case does not hold at another one."""
-    return any(
-        not judged(stage.scene, condition.inputs, [guess.gradient]).get(guess.gradient, True)
-        for condition in conditions(stage, stage.scene.inputs)
-        if guess.words in {f"right while {condition.words}", f"right while {condition.small}"}
-    )
+def refuted(stage: Stage, guesses: Sequence[Guess]) -> Iterator[Guess]:
+    """Yield what is said of values at one case and does not hold at another one."""
+    for condition in conditions(stage, stage.scene.inputs):
+        words = {f"right while {condition.words}", f"right while {condition.small}"}
+        said = [guess for guess in guesses if guess.words in words]
+        right = judged(stage.scene, condition.inputs, [guess.gradient for guess in said])
+        yield from (guess for guess in said if not right.get(guess.gradient, True))
 
 
 def elsewhere(scene: Scene) -> Iterator[Arrays]:
-    """Yield inputs of the same shapes: drawn where these are declared, and near given ones, where others may not do."""
+    """Yield inputs of the same shapes and about the same size."""
     for k in range(1, TRIES):
-        if scene.case is not None or (scene.pair.shapes and k % 2):
+        if scene.case is not None:
             yield dict(draw_inputs(scene.pair.shapes, scene.redrawn(k)))
         else:
             rng = np.random.default_rng(k)
